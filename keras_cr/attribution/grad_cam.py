@@ -1,0 +1,83 @@
+"""GradCAM of any scalar loss, in graph."""
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+
+def grad_cam(feature_map, gradients, form: str = "elementwise", sign: int = 1):
+    """Scores every position of a feature map by the gradient of a loss.
+
+    `"elementwise"` is `relu(sign * sum_c phi_c(p) dL/dphi_c(p))`, what the authors' release of the
+    paper computes. `"channel"` averages the gradient over the positions first,
+    `relu(sign * sum_c phi_c(p) mean_p dL/dphi_c)`: Selvaraju et al., "Grad-CAM", ICCV 2017,
+    equations 1 and 2. Behind a global average pooling the two are equal.
+
+    Args:
+        feature_map: shape `(B, H, W, C)`.
+        gradients: the loss' gradient by the feature map, the same shape.
+        form: `"elementwise"` or `"channel"`.
+        sign: `1` keeps the places whose growth raises the loss, `-1` those whose growth lowers it.
+
+    Returns:
+        Scores of 0 or more, shape `(B, H, W)`, float32 (float64 for a float64 map).
+
+    Raises:
+        ValueError: `form` or `sign` is not one of the above.
+    """
+    if sign not in (1, -1):
+        raise ValueError(f"`sign` must be 1 or -1. Received: sign={sign!r}")
+    dtype = keras.backend.result_type(feature_map.dtype, "float32")
+    feature_map, gradients = ops.cast(feature_map, dtype), ops.cast(gradients, dtype)
+    if form == "channel":
+        gradients = ops.mean(gradients, axis=(1, 2), keepdims=True)
+    elif form != "elementwise":
+        raise ValueError(f"`form` must be 'elementwise' or 'channel'. Received: form={form!r}")
+    return ops.relu(sign * ops.sum(feature_map * gradients, axis=-1))
+
+
+def grad_cam_from_loss(
+    loss_fn: Callable, feature_map, form: str = "elementwise", sign: int = 1
+) -> tuple:
+    """Explains a loss by a feature map: GradCAM through `tf.GradientTape`.
+
+    Runs eagerly, inside `tf.function` and under XLA. Backpropagation goes from the loss down to the
+    map and no further, so it costs what the part above the map costs.
+
+    Args:
+        loss_fn: takes a float32 feature map and returns a scalar.
+        feature_map: shape `(B, H, W, C)`.
+        form: as in `grad_cam`.
+        sign: as in `grad_cam`.
+
+    Returns:
+        `(cam, loss)`: scores of shape `(B, H, W)` and the scalar loss.
+
+    Raises:
+        RuntimeError: Keras runs on another backend than TensorFlow.
+        ValueError: the loss is not a scalar or does not depend on the map.
+
+    Example:
+
+    >>> head = keras.layers.Dense(200)
+    >>> cam, loss = grad_cam_from_loss(
+    ...     lambda phi: -ops.mean(head(ops.mean(phi, axis=(1, 2)))[:, 7]), feature_map, sign=-1)
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "grad_cam_from_loss needs Keras' TensorFlow backend. "
+            f"Running: {keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
+        )
+    import tensorflow as tf
+
+    feature_map = ops.cast(feature_map, "float32")
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(feature_map)
+        loss = loss_fn(feature_map)
+    if len(loss.shape):
+        raise ValueError(f"`loss_fn` must return a scalar. Received shape: {tuple(loss.shape)}")
+    gradients = tape.gradient(loss, feature_map)
+    if gradients is None:
+        raise ValueError("The loss that `loss_fn` returned does not depend on the feature map.")
+    return grad_cam(feature_map, gradients, form=form, sign=sign), loss

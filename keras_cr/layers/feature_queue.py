@@ -1,0 +1,105 @@
+"""The queue of old keys that momentum contrast uses as negatives."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_cr")
+class FeatureQueue(keras.layers.Layer):
+    """A first-in, first-out store of features, and the similarity of queries to them.
+
+    He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020,
+    section 3.2. It starts full of random unit vectors. Features, pointer and image numbers are
+    weights, so they are saved with the model and training goes on where it stopped.
+
+    Args:
+        size: number of features kept.
+        seed: seed of the first, random content.
+        **kwargs: as for `keras.layers.Layer`.
+
+    Input shape:
+        `(B, D)`, queries of unit length.
+
+    Output shape:
+        `(B, size)`, inner products of the queries with the stored features, float32.
+
+    Raises:
+        ValueError: `size` is not a positive integer, or a batch is larger than the queue.
+
+    Example:
+
+    >>> queue = FeatureQueue(size=1024)
+    >>> similarities = queue(queries)       # (B, 1024)
+    >>> queue.enqueue(keys)                 # the oldest B features give way
+    """
+
+    def __init__(self, size: int = 65536, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"`size` must be a positive integer. Received: size={size!r}")
+        self.size = size
+        self.seed = seed
+
+    def build(self, input_shape):
+        def unit_vectors(shape, dtype=None):
+            vectors = keras.random.normal(shape, dtype=dtype, seed=self.seed)
+            return ops.normalize(vectors, axis=-1, epsilon=1e-12)
+
+        def weight(name, shape, initializer, dtype):
+            return self.add_weight(
+                name=name,
+                shape=shape,
+                initializer=initializer,
+                dtype=dtype,
+                trainable=False,
+                autocast=False,
+                aggregation="only_first_replica",
+            )
+
+        self.features = weight("features", (self.size, input_shape[-1]), unit_vectors, "float32")
+        self.indices = weight(
+            "indices", (self.size,), lambda s, dtype: -ops.ones(s, dtype), "int32"
+        )
+        self.pointer = weight("pointer", (), "zeros", "int32")
+
+    def call(self, queries):
+        return ops.matmul(ops.cast(queries, "float32"), ops.transpose(self.features))
+
+    def enqueue(self, keys, indices=None):
+        """Stores a batch of keys in place of the oldest features.
+
+        Args:
+            keys: shape `(B, D)`, with `B` at most `size`.
+            indices: which image each key came from, integers of shape `(B,)`, -1 or None if
+                unknown.
+        """
+        batch = keys.shape[0]
+        if batch is not None and batch > self.size:
+            raise ValueError(
+                f"A batch of {batch} keys does not fit a queue of size={self.size}: "
+                "make the queue larger or the batch smaller."
+            )
+        batch = ops.shape(keys)[0]
+        if indices is None:
+            indices = -ops.ones((batch,), "int32")
+        places = (self.pointer + ops.arange(batch, dtype="int32")) % self.size
+        places = ops.expand_dims(places, -1)
+        keys, indices = ops.cast(keys, "float32"), ops.cast(indices, "int32")
+        self.features.assign(ops.scatter_update(self.features, places, keys))
+        self.indices.assign(ops.scatter_update(self.indices, places, indices))
+        self.pointer.assign((self.pointer + batch) % self.size)
+
+    def same_image(self, indices):
+        """Which stored features came from the given images: booleans, shape `(B, size)`."""
+        indices = ops.expand_dims(ops.cast(indices, "int32"), -1)
+        return ops.logical_and(indices >= 0, indices == ops.expand_dims(self.indices, 0))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.size)
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size, "seed": self.seed}
+
+
+def _minus_ones(shape, dtype=None):
+    return -ops.ones(shape, dtype)

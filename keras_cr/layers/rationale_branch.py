@@ -1,0 +1,97 @@
+"""The branch that predicts the common rationale (paper, section 3.2)."""
+
+import keras
+from keras import ops
+
+from keras_cr.layers.batch_normalization import UnbiasedBatchNormalization
+from keras_cr.layers.min_max import min_max_normalize
+
+
+@keras.saving.register_keras_serializable(package="keras_cr")
+class RationaleBranch(keras.layers.Layer):
+    """Predicts where an image shows what many images have in common.
+
+    `num_detectors` 1x1 convolutions without bias, batch normalisation, ReLU, the maximum over the
+    detectors, and a min-max normalisation of the resulting map. Its small capacity is the point: it
+    is fitted to the GradCAM of a self-supervised loss and can only keep what recurs across images.
+
+    Normalisations run in float32 (float64 under a float64 policy), whatever the dtype policy.
+
+    Args:
+        num_detectors: number of 1x1 detectors, `K` in the paper.
+        normalization: `"image"` normalises each map on its own; `"batch"` takes minimum and maximum
+            over the whole batch, as the authors' release does (an image's map then depends on its
+            neighbours in the batch).
+        seed: seed of the detectors' initial weights.
+        **kwargs: as for `keras.layers.Layer`.
+
+    Input shape:
+        `(B, H, W, C)`, a feature map.
+
+    Output shape:
+        `(B, H, W)`, values in 0..1, float32. A map without any contrast is all zeros.
+
+    Raises:
+        ValueError: `num_detectors` is not a positive integer, `normalization` is unknown, or the
+            input is not 4-D.
+
+    Example:
+
+    >>> branch = RationaleBranch(num_detectors=32)
+    >>> branch(keras.random.normal((2, 7, 7, 512))).shape
+    TensorShape([2, 7, 7])
+    """
+
+    def __init__(self, num_detectors: int = 32, normalization: str = "image", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(num_detectors, int) or num_detectors < 1:
+            raise ValueError(
+                f"`num_detectors` must be a positive integer. Received: {num_detectors!r}"
+            )
+        if normalization not in ("image", "batch"):
+            raise ValueError(
+                f"`normalization` must be 'image' or 'batch'. Received: {normalization!r}"
+            )
+        self.num_detectors = num_detectors
+        self.normalization = normalization
+        self.seed = seed
+
+    def build(self, input_shape):
+        if len(input_shape) != 4 or input_shape[-1] is None:
+            raise ValueError(
+                "RationaleBranch needs a feature map of shape (B, H, W, C) with C known. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        precise = "float64" if self.compute_dtype == "float64" else "float32"
+        self.detectors = keras.layers.Conv2D(
+            self.num_detectors,
+            1,
+            use_bias=False,
+            data_format="channels_last",
+            kernel_initializer=keras.initializers.VarianceScaling(
+                1 / 3, mode="fan_in", distribution="uniform", seed=self.seed
+            ),
+            dtype=self.dtype_policy,
+            name="detectors",
+        )
+        self.batch_norm = UnbiasedBatchNormalization(dtype=precise, name="batch_norm")
+        self.detectors.build(input_shape)
+        self.batch_norm.build((*input_shape[:-1], self.num_detectors))
+
+    def activations(self, feature_map, training=False):
+        """What each detector fires at, after ReLU: `(B, H, W, num_detectors)`, not normalised."""
+        return ops.relu(self.batch_norm(self.detectors(feature_map), training=training))
+
+    def call(self, feature_map, training=False, normalization=None):
+        scores = ops.max(self.activations(feature_map, training=training), axis=-1)
+        return min_max_normalize(scores, over=normalization or self.normalization)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[:-1])
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_detectors": self.num_detectors,
+            "normalization": self.normalization,
+            "seed": self.seed,
+        }

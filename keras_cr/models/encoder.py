@@ -1,0 +1,230 @@
+"""The encoder: a backbone, the rationale branch, and pooling by the rationale."""
+
+import keras
+from keras import ops
+
+from keras_cr.layers import RationaleBranch, RationalePooling
+from keras_cr.models.resnet import backbone_from_name
+
+POOLINGS = ("rationale", "average", "concat")
+
+
+@keras.saving.register_keras_serializable(package="keras_cr")
+class CommonRationaleEncoder(keras.Model):
+    """Turns images into embeddings that attend to what the data set's images have in common.
+
+    Shu, van den Hengel, Liu, "Learning Common Rationale to Improve Self-Supervised Representation
+    for Fine-Grained Visual Recognition Problems", CVPR 2023. The branch's map weights the average
+    of the feature map. Each map is normalised on its own, so an image's embedding never depends on
+    the other images of its batch.
+
+    Args:
+        backbone: a Keras model from RGB 0..255 to a 4-D feature map `(B, h, w, C)` (from
+            `keras_cr.models`, keras.applications, keras_hub, keras_cv, or your own), or a name:
+            `"resnet18"`, `"resnet34"`, `"resnet50"` (random weights).
+        num_detectors: number of 1x1 detectors in the branch, `K` in the paper.
+        pooling: `"rationale"`, `"average"`, or `"concat"` (both, one after the other).
+        image_size: side of the images in pixels, or `(H, W)`. If given, the map's size is checked
+            at once.
+        seed: seed of the initial weights.
+        **kwargs: as for `keras.Model`.
+
+    Input shape:
+        `(B, H, W, 3)`, RGB 0..255, any numeric dtype.
+
+    Output shape:
+        `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"`.
+
+    Raises:
+        ValueError: the backbone does not end in a 4-D feature map with known channels, the map has
+            a single place at the given size, or an argument has an unknown value.
+
+    Example:
+
+    >>> encoder = CommonRationaleEncoder("resnet50")
+    >>> embedding = encoder(images)
+    >>> maps = encoder.encode(images)["rationale"]
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model | str,
+        num_detectors: int = 32,
+        pooling: str = "rationale",
+        image_size: int | tuple[int, int] | None = None,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if pooling not in POOLINGS:
+            raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
+        if isinstance(backbone, str):
+            backbone = backbone_from_name(backbone, seed=seed, dtype=self.dtype_policy)
+        self.image_size = _pair(image_size)
+        map_shape = _feature_map_shape(backbone, self.image_size)
+        self.backbone = backbone
+        self.num_detectors = num_detectors
+        self.pooling = pooling
+        self.seed = seed
+        self.branch = RationaleBranch(
+            num_detectors, seed=seed, dtype=self.dtype_policy, name="branch"
+        )
+        self.branch.build((None, None, None, map_shape[-1]))
+        self.pool = RationalePooling(dtype=self.dtype_policy, name="pool")
+        self.built = True
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the feature map, `C`."""
+        return self.branch.detectors.kernel.shape[-2]
+
+    def feature_map(self, images, training=False):
+        """The backbone's feature map of RGB 0..255 images, shape `(B, h, w, C)`.
+
+        Raises:
+            ValueError: the images are not 4-D, or their map has a single place.
+        """
+        if len(images.shape) != 4:
+            raise ValueError(
+                "Images must have shape (B, H, W, 3), RGB 0..255. "
+                f"Received shape: {tuple(images.shape)}"
+            )
+        images = ops.cast(images, self.compute_dtype)
+        feature_map = self.backbone(images, training=training)
+        _check_places(feature_map.shape, images.shape[1:3])
+        return feature_map
+
+    def encode(self, images) -> dict:
+        """Everything the encoder sees in a batch of images, in inference mode.
+
+        Args:
+            images: RGB 0..255, shape `(B, H, W, 3)`.
+
+        Returns:
+            A dict: `embedding` (as from calling the encoder), `average_embedding` `(B, C)` (plain
+            average pooling, unit length), `rationale` `(B, h, w)` in 0..1, and `feature_map`
+            `(B, h, w, C)`.
+        """
+        feature_map = self.feature_map(ops.convert_to_tensor(images))
+        rationale = self.branch(feature_map)
+        return {
+            "embedding": self.embed(feature_map, rationale),
+            "average_embedding": self.pool(feature_map),
+            "rationale": rationale,
+            "feature_map": feature_map,
+        }
+
+    def embed(self, feature_map, rationale):
+        """Pools a feature map into the embedding that `pooling` names, of unit length."""
+        if self.pooling == "average":
+            return self.pool(feature_map)
+        if self.pooling == "rationale":
+            return self.pool(feature_map, rationale)
+        both = [self.pool(feature_map, rationale), self.pool(feature_map)]
+        return ops.concatenate(both, axis=-1) / 2**0.5
+
+    def call(self, images, training=False):
+        feature_map = self.feature_map(images, training=training)
+        return self.embed(feature_map, self.branch(feature_map, training=training))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.channels * (2 if self.pooling == "concat" else 1))
+
+    def save_to_preset(self, folder, **details):
+        """Writes the encoder as a preset folder; see `keras_cr.presets.save_preset`."""
+        from keras_cr.presets import save_preset
+
+        return save_preset(self, folder, **details)
+
+    @classmethod
+    def from_preset(
+        cls,
+        name: str,
+        load_weights: bool = True,
+        dtype=None,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | None = None,
+        local_files_only: bool = False,
+    ) -> "CommonRationaleEncoder":
+        """Loads a pretrained encoder; see `keras_cr.presets.load_preset`.
+
+        Args:
+            name: a preset's name (`"cub_resnet50"`), a folder, or `"hf://org/name[@revision]"`.
+            load_weights: False gives the architecture with fresh weights.
+            dtype: dtype policy to load under; None keeps the one it was saved with.
+            revision: branch, tag or commit on the Hub.
+            token: access token of the Hub.
+            cache_dir: where the Hub's files are kept.
+            local_files_only: use what is on this machine and ask no server.
+        """
+        from keras_cr.presets import load_preset
+
+        return load_preset(
+            name,
+            expected=cls,
+            load_weights=load_weights,
+            dtype=dtype,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+        )
+
+    def get_config(self):
+        return super().get_config() | {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "num_detectors": self.num_detectors,
+            "pooling": self.pooling,
+            "image_size": self.image_size,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
+        return cls(**config)
+
+
+def _pair(image_size):
+    if image_size is None:
+        return None
+    if isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    height, width = image_size
+    return (int(height), int(width))
+
+
+def _feature_map_shape(backbone, image_size):
+    """The backbone's output shape; refuses what can't carry a rationale."""
+    if not isinstance(backbone, keras.Model):
+        raise ValueError(f"`backbone` must be a Keras model or a name. Received: {backbone!r}")
+    try:
+        shape = backbone.output_shape
+    except (AttributeError, ValueError):
+        shape = None
+    if image_size is not None or shape is None:
+        height, width = image_size or (224, 224)
+        shape = backbone.compute_output_shape((1, height, width, 3))
+    if not isinstance(shape, tuple) or len(shape) != 4 or isinstance(shape[0], tuple):
+        raise ValueError(
+            "`backbone` must end in one 4-D feature map (B, h, w, C): leave out its classifier "
+            "and pooling (include_top=False, pooling=None). "
+            f"Received a model {backbone.name!r} with output shape {shape}"
+        )
+    if shape[-1] is None:
+        raise ValueError(
+            f"`backbone` must end in a known number of channels. Received output shape {shape}"
+        )
+    _check_places(shape, image_size or "its input size")
+    return shape
+
+
+def _check_places(map_shape, image_size):
+    if tuple(map_shape[1:3]) == (1, 1):
+        raise ValueError(
+            "A rationale weighs the places of a feature map, and this map has only one. Use larger "
+            "images (64 pixels or more for a ResNet) or a backbone with a smaller stride. "
+            f"Received: map 1 x 1 for images of {image_size}"
+        )

@@ -1,0 +1,201 @@
+"""ResNet-18, 34 and 50 as torchvision defines them."""
+
+import keras
+from keras import layers
+
+from keras_cr.layers import UnbiasedBatchNormalization
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@keras.saving.register_keras_serializable(package="keras_cr")
+class ResNet(keras.Model):
+    """A residual network without its classifier: images in, feature map out.
+
+    He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, in the form torchvision
+    ships (v1.5): the stride of a bottleneck sits in its 3x3 convolution, strided convolutions are
+    padded on both sides, batch normalisation has an epsilon of 1e-5 and an unbiased running
+    variance, convolutions start from He's normal distribution over fan-out. Layers carry
+    torchvision's names with `_` for `.`, so weights can be moved by name.
+
+    Args:
+        blocks: number of blocks in each stage; every stage but the first halves the map.
+        bottleneck: whether blocks are bottlenecks (1x1, 3x3, 1x1) or basic (3x3, 3x3).
+        width: channels of the first stage's 3x3 convolutions; each stage doubles it.
+        normalize_images: whether the network itself turns RGB 0..255 into ImageNet-normalised
+            values. False: the caller passes normalised images.
+        input_shape: `(H, W, 3)`, `H` and `W` may be None.
+        seed: seed of the initial weights.
+        dtype: dtype policy of every layer.
+        name: the model's name.
+
+    Input shape:
+        `(B, H, W, 3)`, RGB 0..255.
+
+    Output shape:
+        `(B, H / 32, W / 32, C)` for four stages, rounded up; `C` is 512 for ResNet-18 and 34, 2048
+        for ResNet-50.
+
+    Example:
+
+    >>> resnet50()(images).shape
+    TensorShape([8, 7, 7, 2048])
+    """
+
+    def __init__(
+        self,
+        blocks: tuple[int, ...] = (3, 4, 6, 3),
+        bottleneck: bool = True,
+        width: int = 64,
+        normalize_images: bool = True,
+        input_shape: tuple = (None, None, 3),
+        seed: int | None = None,
+        dtype=None,
+        name: str = "resnet",
+        trainable: bool = True,
+    ):
+        build = _Builder(dtype, seed)
+        inputs = keras.Input(tuple(input_shape), name="images")
+        x = inputs
+        if normalize_images:
+            x = layers.Normalization(
+                mean=[255 * value for value in IMAGENET_MEAN],
+                variance=[(255 * value) ** 2 for value in IMAGENET_STD],
+                dtype=dtype,
+                name="normalize_images",
+            )(x)
+        x = build.convolution(x, width, 7, stride=2, name="conv1")
+        x = build.relu(build.batch_norm(x, "bn1"), "relu")
+        x = layers.ZeroPadding2D(1, data_format="channels_last", dtype=dtype, name="maxpool_pad")(x)
+        x = layers.MaxPooling2D(3, 2, data_format="channels_last", dtype=dtype, name="maxpool")(x)
+        block = build.bottleneck if bottleneck else build.basic
+        for stage, count in enumerate(blocks):
+            for number in range(count):
+                stride = 2 if stage > 0 and number == 0 else 1
+                x = block(x, width * 2**stage, stride, f"layer{stage + 1}_{number}")
+        super().__init__(inputs, x, name=name, trainable=trainable)
+        self.blocks = tuple(blocks)
+        self.bottleneck = bottleneck
+        self.width = width
+        self.normalize_images = normalize_images
+        self.seed = seed
+        if dtype is not None:
+            self.dtype_policy = keras.dtype_policies.get(dtype)
+
+    def get_config(self):
+        return {
+            "blocks": list(self.blocks),
+            "bottleneck": self.bottleneck,
+            "width": self.width,
+            "normalize_images": self.normalize_images,
+            "input_shape": list(self.input_shape[1:]),
+            "seed": self.seed,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if config.get("dtype") is not None:
+            config["dtype"] = keras.dtype_policies.get(config["dtype"])
+        return cls(**config)
+
+
+class _Builder:
+    """Adds layers under one dtype policy, with a seed of its own for every convolution."""
+
+    def __init__(self, dtype, seed):
+        self.dtype = dtype
+        self.seeds = None if seed is None else iter(range(1000 * seed, 1000 * seed + 1000))
+
+    def convolution(self, x, filters, kernel, stride=1, name=None):
+        pad = kernel // 2
+        if stride > 1 and pad:
+            # Keras' "same" pads a strided convolution at the far side only; torchvision both sides.
+            x = layers.ZeroPadding2D(
+                pad, data_format="channels_last", dtype=self.dtype, name=f"{name}_pad"
+            )(x)
+        return layers.Conv2D(
+            filters,
+            kernel,
+            stride,
+            padding="valid" if stride > 1 else "same",
+            use_bias=False,
+            data_format="channels_last",
+            kernel_initializer=keras.initializers.VarianceScaling(
+                2.0,
+                mode="fan_out",
+                distribution="untruncated_normal",
+                seed=None if self.seeds is None else next(self.seeds),
+            ),
+            dtype=self.dtype,
+            name=name,
+        )(x)
+
+    def batch_norm(self, x, name):
+        return UnbiasedBatchNormalization(dtype=self.dtype, name=name)(x)
+
+    def relu(self, x, name):
+        return layers.ReLU(dtype=self.dtype, name=name)(x)
+
+    def shortcut(self, x, filters, stride, name):
+        if stride == 1 and x.shape[-1] == filters:
+            return x
+        x = self.convolution(x, filters, 1, stride, f"{name}_downsample_0")
+        return self.batch_norm(x, f"{name}_downsample_1")
+
+    def join(self, x, shortcut, name):
+        x = layers.Add(dtype=self.dtype, name=f"{name}_add")([x, shortcut])
+        return self.relu(x, f"{name}_relu")
+
+    def basic(self, x, width, stride, name):
+        y = self.convolution(x, width, 3, stride, f"{name}_conv1")
+        y = self.relu(self.batch_norm(y, f"{name}_bn1"), f"{name}_relu1")
+        y = self.batch_norm(self.convolution(y, width, 3, 1, f"{name}_conv2"), f"{name}_bn2")
+        return self.join(y, self.shortcut(x, width, stride, name), name)
+
+    def bottleneck(self, x, width, stride, name):
+        y = self.convolution(x, width, 1, 1, f"{name}_conv1")
+        y = self.relu(self.batch_norm(y, f"{name}_bn1"), f"{name}_relu1")
+        y = self.convolution(y, width, 3, stride, f"{name}_conv2")
+        y = self.relu(self.batch_norm(y, f"{name}_bn2"), f"{name}_relu2")
+        y = self.batch_norm(self.convolution(y, 4 * width, 1, 1, f"{name}_conv3"), f"{name}_bn3")
+        return self.join(y, self.shortcut(x, 4 * width, stride, name), name)
+
+
+def resnet18(**kwargs) -> ResNet:
+    """ResNet-18: 11.2 M parameters, 512 channels. Keywords as for `ResNet`."""
+    return ResNet((2, 2, 2, 2), bottleneck=False, **({"name": "resnet18"} | kwargs))
+
+
+def resnet34(**kwargs) -> ResNet:
+    """ResNet-34: 21.3 M parameters, 512 channels. Keywords as for `ResNet`."""
+    return ResNet((3, 4, 6, 3), bottleneck=False, **({"name": "resnet34"} | kwargs))
+
+
+def resnet50(**kwargs) -> ResNet:
+    """ResNet-50: 23.5 M parameters, 2048 channels. Keywords as for `ResNet`."""
+    return ResNet((3, 4, 6, 3), bottleneck=True, **({"name": "resnet50"} | kwargs))
+
+
+BACKBONES = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
+
+
+def backbone_from_name(name: str, **kwargs) -> ResNet:
+    """Builds a backbone by its name.
+
+    Args:
+        name: one of `"resnet18"`, `"resnet34"`, `"resnet50"`.
+        **kwargs: as for `ResNet`.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in BACKBONES:
+        raise ValueError(
+            f"`backbone` must be a Keras model or one of {sorted(BACKBONES)}. Received: {name!r}"
+        )
+    return BACKBONES[name](**kwargs)

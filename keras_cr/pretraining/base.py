@@ -1,0 +1,256 @@
+"""The training step that every objective shares.
+
+One backbone forward and one backbone backward a view, whatever the rationale costs:
+
+    feature map -> objective's loss L          (recorded by an inner tape)
+                -> dL/d(map) -> GradCAM        (down to the map and no further)
+    feature map -> branch -> map A
+    total = L + weight * fit(GradCAM, A)       (one backward pass through the backbone)
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_cr.attribution import grad_cam
+from keras_cr.models import CommonRationaleEncoder
+from keras_cr.pretraining.momentum import assign_all
+from keras_cr.pretraining.rationale import Rationale
+
+
+@dataclass
+class Outcome:
+    """What an objective gives back: a scalar loss, and scalars to log by name."""
+
+    loss: Any
+    logs: dict = field(default_factory=dict)
+
+
+class RationalePretrainer(keras.Model):
+    """Trains an encoder by a self-supervised objective and fits its rationale branch to it.
+
+    An objective is a subclass with three methods: `prepare` (no gradient: momentum keys, say),
+    `objective` (from feature maps to a loss) and `finish` (after the step: the queue, say).
+    Networks that follow the encoder hold variables that are not trainable.
+
+    Args:
+        encoder: the `CommonRationaleEncoder` to train.
+        rationale: how the branch is trained; `None` leaves the branch alone and gives the plain
+            objective.
+        backbone_lr_multiplier: the backbone learns at this multiple of the optimizer's learning
+            rate; below 1 for a pretrained backbone under fresh heads.
+        seed: seed of the heads' initial weights.
+        **kwargs: as for `keras.Model`.
+
+    `fit` takes batches that are a dict with `query` and `key` (two views, `(B, H, W, 3)`, RGB
+    0..255) and optionally `index` (integers `(B,)`, which image each row is), or a tuple of these
+    in that order. `keras_cr.data.two_views` makes such batches.
+
+    Every step logs `loss`, `ssl_loss`, the objective's own scalars, `embedding_std` (standard
+    deviation of the average-pooled, unit-length embedding over the batch, times the root of its
+    size; near 0: collapse) and, with a rationale, `fit_loss`, `target_entropy` (relative to a
+    uniform target; 1: it says nothing), `cam_peak` (mean height of the raw GradCAM) and `agreement`
+    (correlation of GradCAM and map over the places of an image).
+    """
+
+    explained_views: tuple[str, ...] = ("query",)
+    objective_logs: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        encoder: CommonRationaleEncoder,
+        rationale: Rationale | None,
+        backbone_lr_multiplier: float = 1.0,
+        seed: int | None = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(encoder, CommonRationaleEncoder):
+            raise ValueError(
+                f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
+            )
+        if rationale is not None and not isinstance(rationale, Rationale):
+            raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
+        self.encoder = encoder
+        self.rationale = rationale
+        self.backbone_lr_multiplier = backbone_lr_multiplier
+        self.seed = seed
+        names = ["loss", "ssl_loss", *self.objective_logs, "embedding_std"]
+        if rationale is not None:
+            self.fit_loss = rationale.fit_loss()
+            names += ["fit_loss", "target_entropy", "cam_peak", "agreement"]
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def prepare(self, views: dict) -> dict:
+        """Computes what the objective compares with, without gradient.
+
+        Returns a dict; its entry `maps` may hold feature maps by view, for `extra_passes`.
+        """
+        raise NotImplementedError
+
+    def objective(self, maps: dict, context: dict) -> Outcome:
+        """The self-supervised loss of the explained views' float32 feature maps."""
+        raise NotImplementedError
+
+    def finish(self, views: dict, context: dict) -> None:
+        """Runs after the optimizer's step."""
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    @property
+    def trainable_variables(self):
+        """What the optimizer trains: without the branch, or parts of it, where it is not fitted."""
+        branch = self.encoder.branch
+        if self.rationale is None:
+            left_out = branch.trainable_variables
+        elif not self.rationale.train_affine:
+            left_out = branch.batch_norm.trainable_variables
+        else:
+            left_out = []
+        left_out = {id(variable) for variable in left_out}
+        return [v for v in super().trainable_variables if id(v) not in left_out]
+
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables
+
+    def call(self, images, training=False):
+        return self.encoder(images, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return self.encoder.compute_output_shape(input_shape)
+
+    def train_step(self, data):
+        views = unpack_views(data)
+        context = self.prepare(views)
+        with tf.GradientTape() as tape:
+            loss, logs = self.compute_losses(views, context, tape)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self._apply(tape.gradient(scaled_loss, variables), variables)
+        self.finish(views, context)
+        for name, value in logs.items():
+            self._trackers[name].update_state(value)
+        return self.get_metrics_result()
+
+    def compute_losses(self, views: dict, context: dict, tape: tf.GradientTape) -> tuple:
+        """The total loss, recorded by `tape`, and the scalars to log."""
+        maps = {
+            name: ops.cast(self.encoder.feature_map(views[name], training=True), "float32")
+            for name in self.explained_views
+        }
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            if self.rationale is not None:
+                inner.watch(maps)
+            outcome = self.objective(maps, context)
+        logs = {"loss": outcome.loss, "ssl_loss": outcome.loss, **outcome.logs}
+        logs["embedding_std"] = _embedding_std(self.encoder.pool(maps[self.explained_views[0]]))
+        if self.rationale is None:
+            return outcome.loss, logs
+        with tape.stop_recording():
+            gradients = inner.gradient(outcome.loss, maps)
+        for name in self.rationale.extra_passes:
+            self.encoder.branch((maps | context.get("maps", {}))[name], training=True)
+        fits = [self._fit(maps[name], gradients[name]) for name in self.explained_views]
+        fit = {name: sum(logs[name] for logs in fits) / len(fits) for name in fits[0]}
+        total = outcome.loss + self.rationale.weight * fit["fit_loss"]
+        return total, logs | fit | {"loss": total}
+
+    def _fit(self, feature_map, gradients) -> dict:
+        """Fits the branch's map to the GradCAM of one view."""
+        choices = self.rationale
+        constant = ops.stop_gradient(feature_map)
+        cam = grad_cam(
+            constant if choices.detach_target else feature_map,
+            gradients,
+            form=choices.cam,
+            sign=choices.sign,
+        )
+        rationale = self.encoder.branch(
+            constant if choices.detach_features else feature_map,
+            training=True,
+            normalization=choices.map_normalization,
+        )
+        return {
+            "fit_loss": self.fit_loss(cam, rationale),
+            "target_entropy": ops.mean(self.fit_loss.target_entropy(cam)),
+            "cam_peak": ops.mean(ops.max(cam, axis=(1, 2))),
+            "agreement": ops.mean(_correlation(cam, rationale)),
+        }
+
+    def _apply(self, gradients, variables) -> None:
+        """One step of the optimizer; the backbone's parameters go `backbone_lr_multiplier` of it.
+
+        A step is proportional to the learning rate, so shortening it is a smaller learning rate for
+        these parameters, whatever the optimizer.
+        """
+        slow = []
+        if self.backbone_lr_multiplier != 1:
+            slow = self.encoder.backbone.trainable_variables
+        before = [ops.convert_to_tensor(variable) for variable in slow]
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if slow:
+            share = self.backbone_lr_multiplier
+            after = [old + share * (v.value - old) for v, old in zip(slow, before, strict=True)]
+            assign_all(slow, after)
+
+    def test_step(self, data):
+        raise RuntimeError(
+            "A pretrainer has no validation step: judge its encoder with "
+            "keras_cr.evaluation.evaluate(encoder, dataset, image_size)."
+        )
+
+    def get_config(self):
+        return super().get_config() | {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "rationale": None if self.rationale is None else self.rationale.get_config(),
+            "backbone_lr_multiplier": self.backbone_lr_multiplier,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
+        if config["rationale"] is not None:
+            config["rationale"] = Rationale(**config["rationale"])
+        return cls(**config)
+
+
+def unpack_views(data) -> dict:
+    """Two views of a batch as a dict with `query`, `key` and perhaps `index`.
+
+    Raises:
+        ValueError: the batch holds no two views.
+    """
+    while isinstance(data, (tuple, list)) and len(data) == 1:
+        data = data[0]
+    if isinstance(data, dict) and {"query", "key"} <= set(data):
+        return data
+    if isinstance(data, (tuple, list)) and len(data) in (2, 3):
+        return dict(zip(("query", "key", "index"), data, strict=False))
+    received = sorted(data) if isinstance(data, dict) else type(data).__name__
+    raise ValueError(
+        "A pretrainer's batch is a dict with 'query' and 'key' (two views of every image), or a "
+        f"tuple of them. Received: {received}"
+    )
+
+
+def _embedding_std(embedding):
+    spread = ops.mean(ops.std(embedding, axis=0))
+    return spread * ops.sqrt(ops.cast(embedding.shape[-1], spread.dtype))
+
+
+def _correlation(cam, rationale):
+    """Pearson correlation over the places of each image, shape `(B,)`; 0 where one is constant."""
+
+    def standardize(maps):
+        flat = ops.reshape(ops.stop_gradient(maps), (ops.shape(maps)[0], -1))
+        return ops.normalize(flat - ops.mean(flat, axis=-1, keepdims=True), epsilon=1e-30)
+
+    return ops.sum(standardize(cam) * standardize(rationale), axis=-1)

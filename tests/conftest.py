@@ -1,0 +1,20 @@
+"""Settings every test runs under, and the fixtures they share."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _seeded(monkeypatch, tmp_path):
+    """Seeds every generator and keeps the preset store inside the test's own folder."""
+    keras.utils.set_random_seed(0)
+    monkeypatch.setenv("KERAS_CR_HOME", str(tmp_path / "keras_cr_home"))
+    yield
+    keras.utils.clear_session(free_memory=False)
