@@ -21,7 +21,8 @@ class FeatureQueue(keras.layers.Layer):
         `(B, D)`, queries of unit length.
 
     Output shape:
-        `(B, size)`, inner products of the queries with the stored features, float32.
+        `(B, size)`, inner products of the queries with the stored features, float32
+        (float64 under a float64 policy).
 
     Raises:
         ValueError: `size` is not a positive integer, or a batch is larger than the queue.
@@ -56,14 +57,15 @@ class FeatureQueue(keras.layers.Layer):
                 aggregation="only_first_replica",
             )
 
-        self.features = weight("features", (self.size, input_shape[-1]), unit_vectors, "float32")
+        precise = keras.backend.result_type(self.compute_dtype, "float32")
+        self.features = weight("features", (self.size, input_shape[-1]), unit_vectors, precise)
         self.indices = weight(
             "indices", (self.size,), lambda s, dtype: -ops.ones(s, dtype), "int32"
         )
         self.pointer = weight("pointer", (), "zeros", "int32")
 
     def call(self, queries):
-        return ops.matmul(ops.cast(queries, "float32"), ops.transpose(self.features))
+        return ops.matmul(ops.cast(queries, self.features.dtype), ops.transpose(self.features))
 
     def enqueue(self, keys, indices=None):
         """Stores a batch of keys in place of the oldest features.
@@ -84,7 +86,8 @@ class FeatureQueue(keras.layers.Layer):
             indices = -ops.ones((batch,), "int32")
         places = (self.pointer + ops.arange(batch, dtype="int32")) % self.size
         places = ops.expand_dims(places, -1)
-        keys, indices = ops.cast(keys, "float32"), ops.cast(indices, "int32")
+        keys = ops.cast(keys, self.features.dtype)
+        indices = ops.cast(indices, "int32")
         self.features.assign(ops.scatter_update(self.features, places, keys))
         self.indices.assign(ops.scatter_update(self.indices, places, indices))
         self.pointer.assign((self.pointer + batch) % self.size)

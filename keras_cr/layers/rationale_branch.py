@@ -62,7 +62,7 @@ class RationaleBranch(keras.layers.Layer):
                 "RationaleBranch needs a feature map of shape (B, H, W, C) with C known. "
                 f"Received: input_shape={tuple(input_shape)}"
             )
-        precise = "float64" if self.compute_dtype == "float64" else "float32"
+        precise = keras.backend.result_type(self.compute_dtype, "float32")
         self.detectors = keras.layers.Conv2D(
             self.num_detectors,
             1,

@@ -31,9 +31,10 @@ class RationalePooling(keras.layers.Layer):
     def __init__(self, normalize: bool = True, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.normalize = normalize
+        self.built = True  # no weights
 
     def call(self, feature_map, rationale=None):
-        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
         feature_map = ops.cast(feature_map, dtype)
         if rationale is None:
             pooled = ops.mean(feature_map, axis=(1, 2))

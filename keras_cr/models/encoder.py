@@ -202,12 +202,13 @@ def _feature_map_shape(backbone, image_size):
         raise ValueError(f"`backbone` must be a Keras model or a name. Received: {backbone!r}")
     try:
         shape = backbone.output_shape
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError):  # a subclassed model
         shape = None
     if image_size is not None or shape is None:
         height, width = image_size or (224, 224)
-        shape = backbone.compute_output_shape((1, height, width, 3))
-    if not isinstance(shape, tuple) or len(shape) != 4 or isinstance(shape[0], tuple):
+        outputs = backbone(keras.Input(batch_shape=(1, height, width, 3)))
+        shape = getattr(outputs, "shape", outputs)
+    if not isinstance(shape, tuple) or len(shape) != 4:
         raise ValueError(
             "`backbone` must end in one 4-D feature map (B, h, w, C): leave out its classifier "
             "and pooling (include_top=False, pooling=None). "

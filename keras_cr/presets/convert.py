@@ -82,3 +82,28 @@ def _listed(names: Iterable[str], most: int = 8) -> str:
     names = sorted(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more if names else "none"
+
+
+def load_imagenet_weights(backbone: ResNet) -> None:
+    """Loads torchvision's first ImageNet weights, as timm publishes them on the Hugging Face Hub.
+
+    Args:
+        backbone: a ResNet named `resnet18`, `resnet34` or `resnet50`.
+
+    Raises:
+        OSError: they can't be fetched (no network, say) and are not in the Hub's cache.
+        ValueError: they don't fit the backbone.
+    """
+    from huggingface_hub import hf_hub_download
+    from safetensors.numpy import load_file
+
+    repo = f"timm/{backbone.name}.tv_in1k"
+    try:
+        path = hf_hub_download(repo, "model.safetensors")
+    except Exception as error:
+        raise OSError(
+            f"ImageNet weights could not be fetched from https://huggingface.co/{repo} "
+            f"({type(error).__name__}). Without a network, give --init a .keras file of a "
+            "pretrained backbone, or start from random weights with --init none."
+        ) from error
+    load_torchvision_weights(backbone, load_file(path))

@@ -192,7 +192,7 @@ class RationalePretrainer(keras.Model):
         slow = []
         if self.backbone_lr_multiplier != 1:
             slow = self.encoder.backbone.trainable_variables
-        before = [ops.convert_to_tensor(variable) for variable in slow]
+        before = [tf.identity(variable.value) for variable in slow]
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if slow:
             share = self.backbone_lr_multiplier
@@ -228,12 +228,14 @@ def unpack_views(data) -> dict:
     Raises:
         ValueError: the batch holds no two views.
     """
-    while isinstance(data, (tuple, list)) and len(data) == 1:
-        data = data[0]
+    if isinstance(data, (tuple, list)):
+        data = [part for part in data if part is not None]  # Keras fills up with None
+        if len(data) == 1:
+            return unpack_views(data[0])
+        if len(data) in (2, 3):
+            return dict(zip(("query", "key", "index"), data, strict=False))
     if isinstance(data, dict) and {"query", "key"} <= set(data):
         return data
-    if isinstance(data, (tuple, list)) and len(data) in (2, 3):
-        return dict(zip(("query", "key", "index"), data, strict=False))
     received = sorted(data) if isinstance(data, dict) else type(data).__name__
     raise ValueError(
         "A pretrainer's batch is a dict with 'query' and 'key' (two views of every image), or a "

@@ -12,11 +12,10 @@ def momentum_copy(model: keras.Model | keras.layers.Layer):
     """
     if isinstance(model, keras.Model):
         twin = keras.models.clone_model(model)
-        if not twin.built:
-            twin.build(model.input_shape)
     else:
         twin = type(model).from_config(model.get_config())
-        twin.build(model.get_build_config()["input_shape"])
+    if not twin.built:
+        twin.build_from_config(model.get_build_config())
     twin.set_weights(model.get_weights())
     for variable in twin.variables:
         variable.trainable = False

@@ -1,0 +1,218 @@
+"""The random changes that make a view of an image, drawn statelessly.
+
+Drawing and doing are apart: `plan` turns uniform numbers into what will be done, a whole epoch's in
+one go, and `render` does it to one image, so that few operations are left for each image.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+_TRIES = 10  # torchvision's RandomResizedCrop: ten draws, then a central crop
+DRAWS = 2 * _TRIES + 15  # uniform numbers a view
+_HUE = 3  # position of the hue among brightness, contrast, saturation, hue
+_LUMA = np.full((3, 1), 1, "float32") * np.array([0.299, 0.587, 0.114], "float32")
+# What each of the four blends a pixel x with, as 6 x 6 matrices on (x, m), m the mean pixel:
+# black, the mean's grey, the pixel's own grey, nothing.
+_TOWARDS = np.zeros((4, 6, 6), "float32")
+_TOWARDS[1, :3, 3:] = _TOWARDS[1, 3:, 3:] = _LUMA
+_TOWARDS[2, :3, :3] = _TOWARDS[2, 3:, 3:] = _LUMA
+
+
+class ViewPlan(NamedTuple):
+    """What is drawn for a view, or for any number of them along leading axes."""
+
+    crops: tf.Tensor  # (..., tries, 2) height and width, in units of sqrt(image area)
+    corner: tf.Tensor  # (..., 2) of the crop, 0 at the top left, 1 at the bottom right
+    recolor: tf.Tensor  # (...) bool, as blur and flip
+    mix: tf.Tensor  # (..., 4, 3, 3) of pixel and mean before the hue, of both after it
+    turn: tf.Tensor  # (...) of the hue
+    blur: tf.Tensor
+    sigma: tf.Tensor  # (...) in pixels
+    flip: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """The random changes that make a view: crop, colour jitter, grayscale, blur, flip.
+
+    The defaults are MoCo v2's, the definitions torchvision's (the crop's ten tries, the colours'
+    random order), but for three choices. A crop is resized bilinearly, and averaged by area where
+    it shrinks to less than half: no pixel is skipped, cheaper than an antialiased resize.
+    Colours are clipped to 0..255 before the hue and at the end, not after every step. The blur's
+    kernel reaches three times its largest sigma, whatever the image's size.
+
+    Args:
+        scale: Least and greatest share of the image's area in the crop.
+        ratio: Least and greatest width / height of the crop.
+        jitter: Probability that the colours are changed.
+        brightness: Factors are drawn from [1 - brightness, 1 + brightness].
+        contrast: The same, towards the image's mean grey.
+        saturation: The same, towards each pixel's grey.
+        hue: Largest turn of the hue, in turns of the colour circle, at most 0.5.
+        grayscale: Probability that the view is grey.
+        blur: Probability of a Gaussian blur.
+        sigma: Least and greatest sigma of the blur in pixels of the view.
+        flip: Probability of a horizontal flip.
+
+    Raises:
+        ValueError: An argument leaves the range above.
+
+    Example:
+
+    >>> augmentation = Augmentation.moco_v2()
+    >>> view = augmentation.apply(load_image("bird.jpg"), image_size=224, seed=(0, 1))
+    """
+
+    scale: tuple[float, float] = (0.2, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    jitter: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+    grayscale: float = 0.2
+    blur: float = 0.5
+    sigma: tuple[float, float] = (0.1, 2.0)
+    flip: float = 0.5
+
+    def __post_init__(self):
+        for name in ("jitter", "grayscale", "blur", "flip", "brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: must lie in [0, 1]; received {getattr(self, name)}.")
+        if not 0 <= self.hue <= 0.5:
+            raise ValueError(f"hue: must lie in [0, 0.5]; received {self.hue}.")
+        for name in ("scale", "ratio", "sigma"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high or (name == "scale" and high > 1):
+                allowed = "0 < low <= high" + (" <= 1" if name == "scale" else "")
+                raise ValueError(f"{name}: must be {allowed}; received {(low, high)}.")
+
+    @classmethod
+    def moco_v2(cls) -> "Augmentation":
+        """Returns the augmentation of MoCo v2 (arXiv 2003.04297), which the paper uses."""
+        return cls()
+
+    def apply(self, image: tf.Tensor, image_size: int, seed: tf.Tensor) -> tf.Tensor:
+        """Draws one view of one image; usable in a graph.
+
+        Args:
+            image: (H, W, 3) uint8 RGB image.
+            image_size: Side of the view in pixels.
+            seed: Two integers; the view is a function of them and the image.
+
+        Returns:
+            (image_size, image_size, 3) float32 tensor in 0..255.
+        """
+        return self.render(image, image_size, self.plan(uniform((DRAWS,), seed)))
+
+    def plan(self, draws: tf.Tensor) -> ViewPlan:
+        """Turns uniform numbers (..., DRAWS) into views: a whole epoch's in one go.
+
+        Brightness, contrast and saturation are linear in a pixel x and the mean pixel m. Those
+        before the hue make one 6 x 6 matrix on (x, m), and those after it, with the grayscale,
+        another: two products an image instead of four passes.
+        """
+        tries, corner, change, order, rest = tf.split(draws, (2 * _TRIES, 2, 4, 4, 5), axis=-1)
+        jitter, gray, blur, sigma, flip = tf.unstack(rest, axis=-1)
+        jitter, gray = jitter < self.jitter, gray < self.grayscale
+
+        area, ratio = tf.split(tries, 2, axis=-1)
+        area = _between(area, *self.scale)
+        ratio = tf.exp(_between(ratio, *map(math.log, self.ratio)))
+        crops = tf.sqrt(tf.stack([area / ratio, area * ratio], axis=-1))
+
+        change = tf.where(jitter[..., None], 2 * change - 1, 0.0)
+        strengths = tf.constant([self.brightness, self.contrast, self.saturation, 0.0])
+        factors = (1 + strengths * change)[..., None, None]
+        steps = factors * tf.eye(6) + (1 - factors) * tf.constant(_TOWARDS)
+        order = tf.argsort(order, axis=-1)
+        steps = tf.gather(steps, order, axis=-3, batch_dims=order.shape.rank - 1)
+        place, hue_place = tf.range(4), tf.argmax(order == _HUE, -1, tf.int32)[..., None]
+        sides = tf.stack([place < hue_place, place > hue_place], axis=-2)[..., None, None]
+        steps = tf.unstack(tf.where(sides, steps[..., None, :, :, :], tf.eye(6)), axis=-3)
+        mix = steps[3] @ steps[2] @ steps[1] @ steps[0]
+        grays = (gray[..., None] & tf.constant([False, True]))[..., None, None]
+        mix = tf.where(grays, tf.constant(_TOWARDS[2]) @ mix, mix)[..., :3, :]
+        mix = tf.stack([mix[..., :3], mix[..., 3:]], axis=-3)  # (..., 2 sides, 2 of x and m, 3, 3)
+
+        return ViewPlan(
+            crops=crops,
+            corner=corner,
+            recolor=jitter | gray,
+            mix=tf.reshape(mix, (*order.shape[:-1], 4, 3, 3)),
+            turn=self.hue * change[..., _HUE],
+            blur=blur < self.blur,
+            sigma=_between(sigma, *self.sigma),
+            flip=flip < self.flip,
+        )
+
+    def render(self, image: tf.Tensor, image_size: int, plan: ViewPlan) -> tf.Tensor:
+        """Makes the view that `plan`, without leading axes, describes; else as `apply`."""
+        view = _crop(image, image_size, self._crop_box(tf.shape(image), plan))
+        view = tf.cond(plan.recolor, lambda: _recolor(view, plan), lambda: view)
+        view = tf.cond(plan.blur, lambda: self._blur(view, plan.sigma), lambda: view)
+        view = tf.cond(plan.flip, lambda: tf.reverse(view, [1]), lambda: view)
+        view = tf.clip_by_value(view, 0.0, 255.0)  # the blur's rounding
+        return tf.ensure_shape(view, (image_size, image_size, 3))
+
+    def _crop_box(self, shape: tf.Tensor, plan: ViewPlan) -> tf.Tensor:
+        """y, x, height, width of the first try that fits into the image, else the central crop."""
+        sides = tf.cast(shape[:2], tf.float32)
+        sizes = tf.maximum(tf.round(plan.crops * tf.sqrt(tf.reduce_prod(sides))), 1.0)
+        central = tf.minimum(sides, sides[::-1] * [1 / self.ratio[0], self.ratio[1]])
+        sizes = tf.concat([sizes, tf.round(central)[None]], axis=0)
+        first = tf.argmax(tf.reduce_all(sizes <= sides, axis=1))
+        size = tf.gather(sizes, first)
+        corner = tf.where(first == _TRIES, 0.5, plan.corner)
+        return tf.cast(tf.concat([tf.floor(corner * (sides - size + 1)), size], axis=0), tf.int32)
+
+    def _blur(self, view: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """Separable Gaussian blur of one sigma, reflected at the borders."""
+        radius = min(math.ceil(3 * self.sigma[1]), view.shape[0] - 1)
+        offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
+        kernel = tf.nn.softmax(-0.5 * (offsets / sigma) ** 2)
+        kernel = tf.tile(kernel[:, None, None, None], (1, 1, 3, 1))
+        padding = [[0, 0], [radius, radius], [radius, radius], [0, 0]]
+        view = tf.pad(view[None], padding, "REFLECT")
+        view = tf.nn.depthwise_conv2d(view, kernel, (1, 1, 1, 1), "VALID")
+        kernel = tf.transpose(kernel, (1, 0, 2, 3))
+        return tf.nn.depthwise_conv2d(view, kernel, (1, 1, 1, 1), "VALID")[0]
+
+
+def _crop(image: tf.Tensor, image_size: int, box: tf.Tensor) -> tf.Tensor:
+    """The box of the image as a square; bilinear skips pixels only past half the size."""
+    size = [image_size, image_size]
+    crop = tf.slice(image, [box[0], box[1], 0], [box[2], box[3], 3])[None]
+    view = tf.cond(
+        tf.reduce_max(box[2:]) > 2 * image_size,
+        lambda: tf.image.resize(crop, size, "area"),
+        lambda: tf.image.resize(crop, size, "bilinear"),
+    )
+    return tf.ensure_shape(view[0], (image_size, image_size, 3))
+
+
+def _recolor(view: tf.Tensor, plan: ViewPlan) -> tf.Tensor:
+    """The steps before the hue, the hue, the steps after it; pixels as rows."""
+
+    def mix(pixels, of_pixel, of_mean):
+        mean = tf.reduce_mean(pixels, axis=0, keepdims=True)
+        pixels = tf.matmul(pixels, of_pixel, transpose_b=True)
+        pixels += tf.matmul(mean, of_mean, transpose_b=True)
+        return tf.clip_by_value(pixels, 0.0, 255.0)
+
+    matrices = tf.unstack(plan.mix)
+    pixels = mix(tf.reshape(view, (-1, 3)), *matrices[:2])
+    pixels = tf.image.adjust_hue(pixels[None], plan.turn)[0]
+    return tf.reshape(mix(pixels, *matrices[2:]), view.shape)
+
+
+def uniform(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform(shape, seed, alg="philox")
+
+
+def _between(draw: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    return low + (high - low) * draw

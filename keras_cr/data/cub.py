@@ -1,0 +1,196 @@
+"""CUB-200-2011: the official folder, read as it is; or downloaded first, then read the same way."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_cr.data.dataset import FineGrainedDataset
+
+_FOLDER = "CUB_200_2011"
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A file to download: its name, where it is, and what it must be.
+
+    Args:
+        name: File name, ending in how it is packed, such as `"CUB_200_2011.tgz"`.
+        url: Where to fetch it.
+        sha256: Checksum of the file, 64 hexadecimal digits.
+        size: Size of the file in bytes.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    size: int
+
+
+# TFDS 4.9.10, url_checksums/caltech_birds2011.txt
+CUB_IMAGES = Archive(
+    name="CUB_200_2011.tgz",
+    url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz?download=1",
+    sha256="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+    size=1150585339,
+)
+CUB_SEGMENTATIONS = Archive(
+    name="segmentations.tgz",
+    url="https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz?download=1",
+    sha256="dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
+    size=39272883,
+)
+
+
+def read_cub(
+    data_dir: str | os.PathLike, segmentations_dir: str | os.PathLike | None = None
+) -> FineGrainedDataset:
+    """Reads the official CUB_200_2011 layout, or any data written in it.
+
+    The text files are joined by image id, whatever the order of their lines; images come sorted by
+    id. `bounding_boxes.txt` and the masks are optional.
+
+    Args:
+        data_dir: The CUB_200_2011 folder, or the folder that holds it.
+        segmentations_dir: The folder of masks, with the images' relative paths and suffix .png;
+            None looks for `segmentations` inside the CUB_200_2011 folder, then beside it.
+
+    Returns:
+        The dataset, with labels from 0 in the order of `classes.txt`'s ids.
+
+    Raises:
+        FileNotFoundError: A text file or a listed image is missing.
+        ValueError: A line is malformed, or the files disagree on ids.
+
+    Example:
+
+    >>> read_cub("data/CUB_200_2011").num_classes
+    200
+    """
+    given = Path(data_dir).expanduser()
+    root = next((d for d in (given, given / _FOLDER) if (d / "images.txt").is_file()), None)
+    if root is None:
+        raise FileNotFoundError(
+            f"data_dir: {str(given)!r} holds no images.txt, neither itself nor in {_FOLDER}/; give "
+            f"the folder extracted from {CUB_IMAGES.name} ({CUB_IMAGES.url})."
+        )
+    names = _table(root / "images.txt", str, "an id and a path")
+    classes = _table(root / "classes.txt", str, "an id and a name")
+    labels = _table(root / "image_class_labels.txt", int, "two integers", of=names)
+    is_train = _table(root / "train_test_split.txt", _flag, "an id and 0 or 1", of=names)
+    boxes = None
+    if (root / "bounding_boxes.txt").is_file():
+        boxes = _table(root / "bounding_boxes.txt", _box, "an id, x, y, width, height", of=names)
+
+    rank = {class_id: label for label, class_id in enumerate(sorted(classes))}
+    if unknown := sorted(set(labels.values()) - set(rank)):
+        raise ValueError(
+            f"{root / 'image_class_labels.txt'}: class ids {unknown[:5]} are not in classes.txt."
+        )
+    ids = sorted(names)
+    images = [root / "images" / names[i] for i in ids]
+    if missing := [path for path in images if not path.is_file()]:
+        raise FileNotFoundError(
+            f"{missing[0]}: listed in {root / 'images.txt'} but missing, as are {len(missing)} of "
+            f"{len(images)} listed files; extract {CUB_IMAGES.name} again."
+        )
+    return FineGrainedDataset(
+        name=root.resolve().name.lower(),
+        images=[str(path) for path in images],
+        labels=np.array([rank[labels[i]] for i in ids], dtype="int32"),
+        class_names=[classes[i] for i in sorted(classes)],
+        is_train=np.array([is_train[i] for i in ids], dtype=bool),
+        boxes=boxes and np.array([boxes[i] for i in ids], dtype="float32"),
+        masks=_masks(root, [names[i] for i in ids], segmentations_dir),
+    )
+
+
+def download_cub(
+    data_dir: str | os.PathLike | None = None,
+    images: Archive = CUB_IMAGES,
+    segmentations: Archive | None = CUB_SEGMENTATIONS,
+) -> FineGrainedDataset:
+    """Downloads, verifies and extracts the official archives with TFDS, then reads them.
+
+    What was fetched once, also by TFDS's own `caltech_birds2011`, is not fetched again and needs
+    no network. The images' archive has 1.1 GB.
+
+    Args:
+        data_dir: TFDS's data folder; None takes `$TFDS_DATA_DIR`, else ~/tensorflow_datasets.
+        images: The archive that holds CUB_200_2011/.
+        segmentations: The archive that holds segmentations/; None leaves the masks out.
+
+    Returns:
+        What `read_cub` returns of the extracted folders.
+
+    Raises:
+        ImportError: tensorflow_datasets is not installed.
+        ConnectionError: An archive cannot be fetched.
+        ValueError: An archive's size or checksum is not the expected one, or it does not extract.
+
+    Example:
+
+    >>> dataset = download_cub()
+    """
+    from keras_cr.data.download import fetch
+
+    extracted = [
+        fetch(archive, "caltech_birds2011", data_dir) if archive else None
+        for archive in (images, segmentations)
+    ]
+    return read_cub(extracted[0], extracted[1] and extracted[1] / "segmentations")
+
+
+def _table(path: Path, parse: Callable[[str], Any], expected: str, of=None) -> dict[int, Any]:
+    """Reads lines `id value` into a dict; `of` holds the ids it must have, no more and no less."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; it belongs to the official CUB_200_2011 layout.")
+    table = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            key, value = line.split(maxsplit=1)
+            key, value = int(key), parse(value.strip())
+        except ValueError:
+            raise ValueError(f"{path}:{number}: expected {expected}; received {line!r}.") from None
+        if key in table:
+            raise ValueError(f"{path}:{number}: id {key} is listed twice.")
+        table[key] = value
+    if not table:
+        raise ValueError(f"{path}: holds no line; expected {expected} in each.")
+    if of is not None and (odd := sorted(set(of) ^ set(table))):
+        raise ValueError(
+            f"{path}: its ids are not those of images.txt; {len(odd)} are in only one of the two, "
+            f"the first is {odd[0]}."
+        )
+    return table
+
+
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError(text)
+    return text == "1"
+
+
+def _box(text: str) -> list[float]:
+    x, y, width, height = map(float, text.split())
+    return [x, y, width, height]
+
+
+def _masks(root: Path, names: list[str], given) -> list[str | None] | None:
+    if given is not None:
+        folder = Path(given).expanduser()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"segmentations_dir: {str(folder)!r} is not a folder of masks.")
+    else:
+        beside = (root / "segmentations", root.resolve().parent / "segmentations")
+        folder = next((path for path in beside if path.is_dir()), None)
+    if folder is None:
+        return None
+    paths = [(folder / name).with_suffix(".png") for name in names]
+    masks = [str(path) if path.is_file() else None for path in paths]
+    return masks if any(masks) else None

@@ -1,0 +1,213 @@
+"""Reading images: decode one, check all once, and batches in the geometry of evaluation.
+
+Evaluation geometry: the shorter side is resized to `image_size` (bilinear, antialiased, aspect
+kept) and the centre is cropped to a square, as in the paper's protocol. Foreground maps go through
+the same resize and crop, so a place in one is the same place in the other.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from keras_cr.data.dataset import FineGrainedDataset
+
+_NAMED = 3  # bad files an error names before it only counts them
+
+
+class UnreadableImageError(ValueError):
+    """Image files that do not decode, named in the message."""
+
+
+def load_image(path: str | tf.Tensor) -> tf.Tensor:
+    """Decodes a JPEG, PNG, BMP or GIF file (a GIF's first frame); usable in a graph.
+
+    Args:
+        path: The file's path.
+
+    Returns:
+        (H, W, 3) uint8 RGB tensor; grey images are repeated, alpha is dropped.
+
+    Raises:
+        tf.errors.OpError: The file is missing or does not decode.
+    """
+    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def image_reader(dataset: FineGrainedDataset) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function for graphs: position in the dataset -> (H, W, 3) uint8 image.
+
+    Args:
+        dataset: The images, as paths or pixels.
+    """
+    with tf.device("CPU:0"):
+        images = tf.constant(dataset.images)  # captured, not written into the graph: no 2 GB limit
+    if isinstance(dataset.images, np.ndarray):
+        return lambda index: tf.gather(images, index)
+    return lambda index: load_image(tf.gather(images, index))
+
+
+def check_images(
+    dataset: FineGrainedDataset, skip_bad: bool = False, workers: int | None = None
+) -> tuple[FineGrainedDataset, list[str]]:
+    """Decodes every image file once, so that a broken one is met before training and not in it.
+
+    Args:
+        dataset: The images to check; pixels held as an array pass as they are.
+        skip_bad: Whether to leave unreadable images out instead of raising.
+        workers: Number of decoding threads; None takes one for each processor.
+
+    Returns:
+        The dataset, without its unreadable images, and the paths of these.
+
+    Raises:
+        UnreadableImageError: An image does not decode and `skip_bad` is False, or none does.
+
+    Example:
+
+    >>> dataset, bad = check_images(read_image_folder("parts"), skip_bad=True)
+    """
+    if isinstance(dataset.images, np.ndarray):
+        return dataset, []
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        readable = np.array(list(pool.map(_decodes, dataset.images)), dtype=bool)
+    bad = [path for path, good in zip(dataset.images, readable, strict=True) if not good]
+    if not bad:
+        return dataset, []
+    if not skip_bad or len(bad) == len(dataset):
+        named = ", ".join(bad[:_NAMED]) + (", ..." if len(bad) > _NAMED else "")
+        way_out = "repair or remove them"
+        if not skip_bad:
+            way_out += ", or leave them out with --skip-bad (skip_bad=True)"
+        raise UnreadableImageError(
+            f"{len(bad)} of {len(dataset)} images of {dataset.name!r} do not decode: {named}; "
+            f"{way_out}."
+        )
+    return dataset.take(np.flatnonzero(readable)), bad
+
+
+def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int) -> tf.data.Dataset:
+    """Returns the images in order, resized and centre-cropped as evaluation sees them.
+
+    Args:
+        dataset: The images.
+        image_size: Side of the square images in pixels.
+        batch_size: Images a batch; the last batch holds what is left.
+
+    Returns:
+        A `tf.data.Dataset` of (B, image_size, image_size, 3) float32 RGB in 0..255.
+    """
+    read = image_reader(dataset)
+    return _batches(dataset, lambda i: resize_and_crop(read(i), image_size), batch_size)
+
+
+def foreground_batches(
+    dataset: FineGrainedDataset, image_size: int, batch_size: int
+) -> tf.data.Dataset | None:
+    """Returns where the objects are, in the order and geometry of `image_batches`.
+
+    Args:
+        dataset: The images; a mask goes before a box where an image has both.
+        image_size: Side of the maps in pixels.
+        batch_size: Maps a batch.
+
+    Returns:
+        A `tf.data.Dataset` of (B, image_size, image_size) float32 in {0, 1}, or None where the
+        dataset has neither masks nor boxes.
+
+    Raises:
+        ValueError: Some images, but not all, have neither a mask nor a box.
+    """
+    masks, boxes = dataset.masks, dataset.boxes
+    if isinstance(masks, np.ndarray):
+        with tf.device("CPU:0"):
+            pixels = tf.constant(masks.astype("uint8"))
+        return _batches(
+            dataset,
+            lambda i: _mask_foreground(tf.gather(pixels, i)[..., None], image_size),
+            batch_size,
+        )
+    paths = [path or "" for path in masks or [None] * len(dataset)]
+    if boxes is None and not any(paths):
+        return None
+    if boxes is None and not all(paths):
+        raise ValueError(
+            f"masks: {paths.count('')} of {len(paths)} images of {dataset.name!r} have none and "
+            "boxes is None; give boxes, or take() the images that have a mask."
+        )
+    read = image_reader(dataset)
+    paths = tf.constant(paths, tf.string)
+    boxes = tf.constant(np.zeros((len(dataset), 4), "float32") if boxes is None else boxes)
+
+    def foreground(index):
+        path = tf.gather(paths, index)
+        return tf.cond(
+            path != "",
+            lambda: _mask_foreground(_load_mask(path), image_size),
+            lambda: _box_foreground(tf.gather(boxes, index), tf.shape(read(index)), image_size),
+        )
+
+    return _batches(dataset, foreground, batch_size)
+
+
+def resize_and_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Resizes the shorter side to `image_size`, antialiased, and crops the centre.
+
+    Args:
+        image: (H, W, C) tensor of any numeric type.
+        image_size: Side of the result in pixels.
+
+    Returns:
+        (image_size, image_size, C) float32 tensor in the image's own range.
+    """
+    size, offset = _geometry(tf.shape(image), image_size)
+    image = tf.image.resize(image, size, antialias=True)
+    image = tf.slice(image, [offset[0], offset[1], 0], [image_size, image_size, -1])
+    return tf.ensure_shape(image, (image_size, image_size, None))
+
+
+def _geometry(shape: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Height and width after the resize, and the corner of the central square in it."""
+    sides = tf.cast(shape[:2], tf.float32)
+    size = tf.cast(tf.round(sides * (image_size / tf.reduce_min(sides))), tf.int32)
+    return size, (size - image_size) // 2
+
+
+def _load_mask(path: tf.Tensor) -> tf.Tensor:
+    mask = tf.io.decode_image(tf.io.read_file(path), channels=1, expand_animations=False)
+    return tf.ensure_shape(mask, (None, None, 1))
+
+
+def _mask_foreground(mask: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Half the range and more is foreground: 3 of 5 annotators in CUB's masks; 1 in 0/1 masks."""
+    threshold = tf.where(tf.reduce_max(mask) > 1, 128, 1)
+    mask = tf.cast(tf.cast(mask, tf.int32) >= threshold, tf.float32)
+    return tf.cast(resize_and_crop(mask, image_size)[..., 0] >= 0.5, tf.float32)
+
+
+def _box_foreground(box: tf.Tensor, shape: tf.Tensor, image_size: int) -> tf.Tensor:
+    """1 where a pixel's centre, taken back to the original image, lies inside the box."""
+    size, offset = _geometry(shape, image_size)
+    scale = tf.cast(size, tf.float32) / tf.cast(shape[:2], tf.float32)
+    centers = tf.range(image_size, dtype=tf.float32) + 0.5
+    y = (centers + tf.cast(offset[0], tf.float32)) / scale[0]
+    x = (centers + tf.cast(offset[1], tf.float32)) / scale[1]
+    rows = (y >= box[1]) & (y < box[1] + box[3])
+    columns = (x >= box[0]) & (x < box[0] + box[2])
+    return tf.cast(rows[:, None] & columns[None, :], tf.float32)
+
+
+def _batches(dataset, function, batch_size: int) -> tf.data.Dataset:
+    positions = tf.data.Dataset.range(len(dataset))
+    images = positions.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _decodes(path: str) -> bool:
+    try:
+        return min(load_image(path).shape) > 0
+    except tf.errors.OpError:
+        return False

@@ -1,0 +1,107 @@
+"""Embeddings of many images, as NumPy arrays."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+
+_OUTPUTS = ("embedding", "average_embedding", "rationale")
+
+
+@dataclasses.dataclass(frozen=True)
+class Embeddings:
+    """What an encoder says of N images, float32.
+
+    Attributes:
+        embedding: (N, C), L2-normalised, under the encoder's own pooling.
+        average_embedding: (N, C), L2-normalised, under plain average pooling.
+        rationale: (N, h, w), in 0..1.
+    """
+
+    embedding: np.ndarray
+    average_embedding: np.ndarray
+    rationale: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.embedding)
+
+
+class Embedder(keras.Model):
+    """Runs `encoder.encode` compiled: traced once, for every batch and data set it is given.
+
+    Args:
+        encoder: a `CommonRationaleEncoder`, or any Keras model with `encode(images)` -> dict of
+            `embedding` (B, C), `average_embedding` (B, C) and `rationale` (B, h, w).
+
+    Raises:
+        ValueError: if `encoder` has no `encode`.
+
+    Example:
+
+    >>> embedder = Embedder(encoder)
+    >>> train, test = embedder.embed(train_batches), embedder.embed(test_batches)
+    """
+
+    def __init__(self, encoder: keras.Model):
+        if not callable(getattr(encoder, "encode", None)):
+            raise ValueError(
+                "`encoder` must have a method encode(images), as a CommonRationaleEncoder; "
+                f"received a {type(encoder).__name__}. Wrap a backbone: "
+                "CommonRationaleEncoder(backbone)."
+            )
+        super().__init__()
+        self.encoder = encoder
+        self.built = encoder.built
+        if keras.backend.backend() == "tensorflow":
+            self.jit_compile = False  # XLA on CPU: seconds of compilation, no speed
+
+    def call(self, images, training: bool = False) -> dict:
+        outputs = self.encoder.encode(images)
+        return {name: keras.ops.cast(outputs[name], "float32") for name in _OUTPUTS}
+
+    def embed(self, images: np.ndarray | Iterable, batch_size: int = 64) -> Embeddings:
+        """Embeds images, in order.
+
+        Args:
+            images: (N, H, W, 3), RGB 0..255, or an iterable of batches (B, H, W, 3), such as a
+                tf.data.Dataset; of a batch that is a tuple the first element is taken. All
+                batches are padded to the largest so far, so a short last one is not traced anew.
+            batch_size: images at a time, where `images` is an array.
+
+        Raises:
+            ValueError: if there is no image, or a batch is not of shape (B, H, W, 3).
+        """
+        if hasattr(images, "shape"):
+            images = _slices(images, batch_size)
+        parts, size = [], 0
+        for batch in images:
+            batch = batch[0] if isinstance(batch, tuple | list) else batch
+            batch = keras.ops.convert_to_numpy(batch).astype("float32", copy=False)
+            if batch.ndim != 4 or batch.shape[-1] != 3:
+                raise ValueError(
+                    "`images` must come as (B, H, W, 3), RGB 0..255; received a batch of shape "
+                    f"{batch.shape}."
+                )
+            count = len(batch)
+            if not count:
+                continue
+            size = max(size, count)
+            padded = np.concatenate([batch, np.repeat(batch[-1:], size - count, axis=0)])
+            outputs = self.predict_on_batch(padded)
+            parts.append([outputs[name][:count] for name in _OUTPUTS])
+        if not parts:
+            raise ValueError("`images` must hold at least one image; received none.")
+        return Embeddings(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def embed(encoder: keras.Model, images: np.ndarray | Iterable, batch_size: int = 64) -> Embeddings:
+    """Embeds images with `encoder`; see `Embedder`, which several calls can share."""
+    return Embedder(encoder).embed(images, batch_size)
+
+
+def _slices(images, batch_size: int) -> Iterator:
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1; received {batch_size}.")
+    for start in range(0, len(images), batch_size):
+        yield images[start : start + batch_size]

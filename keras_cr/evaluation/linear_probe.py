@@ -1,0 +1,124 @@
+"""Linear probe: multinomial logistic regression on frozen embeddings."""
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_cr.evaluation._checks import check_split, normalize
+
+TOLERANCE = 1e-5  # of the gradient's largest entry; scikit-learn's 1e-4 stops visibly early
+ITERATIONS, ROUNDS = 1000, 4  # L-BFGS goes on from where it stopped, three times at most
+SMALL = 10**8  # multiply-adds a product up to which more threads cost more than they bring
+
+
+def linear_probe(
+    train_x,
+    train_y,
+    test_x,
+    test_y,
+    seed: int = 0,
+    grid: Sequence[float] = (1.0, 10.0, 100.0, 1000.0, 10000.0),
+    held_out: float = 0.2,
+) -> dict[str, float | int | bool | None]:
+    """Test accuracy of an L2-regularised logistic regression fitted by L-BFGS.
+
+    Its inverse strength C (scikit-learn's, for a sum over images) is the value of `grid` with the
+    best accuracy on a part of *train* that is held out, the smaller on a tie; with it, all of
+    train is fitted. The test set is used once, at the end. Embeddings are L2-normalised and
+    centred at train's mean, which leaves the optimum as it is (the intercept is not regularised)
+    and saves iterations.
+
+    Args:
+        train_x, test_x: (N, C) and (M, C).
+        train_y, test_y: (N,) and (M,), integers or strings. A test class that train lacks counts
+            as an error.
+        seed: draws the held-out part.
+        grid: values of C to choose from.
+        held_out: share of each training class that is held out; at least one image of every class
+            that has two.
+
+    Returns:
+        A dict: `top1`, the test accuracy as a fraction; `c`; `held_out_top1` that chose it (None
+        if there was nothing to choose: one value, or no class of two images, where the grid's
+        middle is taken); `iterations` and `converged` of the last fit.
+
+    Raises:
+        ImportError: if scikit-learn is missing.
+        ValueError: if the shapes disagree, a value is not finite, train has one class, or an
+            option is out of range.
+    """
+    if not grid or min(grid) <= 0:
+        raise ValueError(f"`grid` must hold positive values of C; received {tuple(grid)}.")
+    if not 0 < held_out < 1:
+        raise ValueError(f"`held_out` must be a fraction between 0 and 1; received {held_out}.")
+    train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
+    train_x, test_x = (normalize(x).astype("float64") for x in (train_x, test_x))
+    center = train_x.mean(axis=0)
+    train_x -= center
+    test_x -= center
+    grid = sorted(grid)
+    chosen, best = grid[len(grid) // 2], None
+    held = stratified_part(train_y, held_out, seed)
+    kept_classes = np.unique(train_y[~held])
+    with _threads(train_x.size * len(kept_classes)):
+        if held.any() and len(grid) > 1:
+            for c in grid:
+                model, _, _ = _fit(train_x[~held], train_y[~held], c)
+                accuracy = float(model.score(train_x[held], train_y[held]))
+                if best is None or accuracy > best:
+                    chosen, best = c, accuracy
+        model, iterations, converged = _fit(train_x, train_y, chosen)
+        top1 = float(np.mean(model.predict(test_x) == test_y))
+    return {
+        "top1": top1,
+        "c": float(chosen),
+        "held_out_top1": best,
+        "iterations": iterations,
+        "converged": converged,
+    }
+
+
+def stratified_part(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Draws `share` of every class: a boolean (N,); of a class of n images, 1 to n - 1 (0 of 1)."""
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = min(max(round(share * len(members)), 1), len(members) - 1)
+        drawn[rng.permutation(members)[:count]] = True
+    return drawn
+
+
+def _fit(x: np.ndarray, y: np.ndarray, c: float):
+    """Fits until converged or for ITERATIONS * ROUNDS: (model, iterations, converged)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=c, tol=TOLERANCE, max_iter=ITERATIONS, warm_start=True)
+    iterations = 0
+    for _ in range(ROUNDS):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(x, y)
+        iterations += int(model.n_iter_.max())
+        stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
+        for other in caught:
+            if other not in stopped:
+                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        if not stopped:
+            return model, iterations, True
+    return model, iterations, False
+
+
+def _threads(work: int) -> contextlib.AbstractContextManager:
+    """One BLAS thread for small products; raises ImportError where scikit-learn is missing."""
+    try:
+        import sklearn  # noqa: F401
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise ImportError(
+            'The linear probe needs scikit-learn: pip install "keras-cr[recipes]"'
+        ) from error
+    return threadpool_limits(1) if work < SMALL else contextlib.nullcontext()

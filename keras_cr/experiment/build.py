@@ -1,0 +1,99 @@
+"""Builds the encoder and the pretrainer that settings describe."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from keras_cr.experiment.settings import Settings
+from keras_cr.models import CommonRationaleEncoder, backbone_from_name
+from keras_cr.presets import load_preset
+from keras_cr.presets.config import with_dtype
+from keras_cr.presets.convert import load_imagenet_weights
+from keras_cr.pretraining import MoCo, Rationale
+
+MAX_QUEUE = 65536
+
+
+def build_encoder(
+    settings: Settings, own_backbone: Callable[[], keras.Model] | None = None
+) -> CommonRationaleEncoder:
+    """The encoder at the start of a run.
+
+    Args:
+        settings: of the run.
+        own_backbone: builds the backbone that `init="none"` starts from, in place of
+            `settings.backbone`.
+
+    Raises:
+        ValueError: `init` names nothing that can be loaded, or a model that is no backbone.
+    """
+    init = settings.init
+    if init == "none" and own_backbone is not None:
+        backbone = own_backbone()
+    elif init in ("none", "imagenet"):
+        backbone = backbone_from_name(
+            settings.backbone, seed=settings.seed, dtype=settings.precision
+        )
+        if init == "imagenet":
+            load_imagenet_weights(backbone)
+    elif init.endswith(".keras"):
+        backbone = keras.saving.load_model(init, compile=False)
+        if settings.precision != "float32":
+            backbone = with_precision(backbone, settings.precision)
+    else:
+        backbone = load_preset(init, expected=CommonRationaleEncoder, dtype=settings.precision)
+    if isinstance(backbone, CommonRationaleEncoder):
+        return backbone
+    return CommonRationaleEncoder(
+        backbone,
+        num_detectors=settings.num_detectors or (32 if settings.rationale == "reference" else 1),
+        image_size=settings.image_size,
+        seed=settings.seed,
+        dtype=settings.precision,
+    )
+
+
+def build_pretrainer(settings: Settings, encoder: CommonRationaleEncoder, num_images: int) -> MoCo:
+    """The compiled pretrainer of a run over `num_images` training images."""
+    rationale = {"on": Rationale(), "off": None, "reference": Rationale.reference()}
+    queue = 2 ** int(math.log2(num_images))
+    multiplier = settings.backbone_lr_multiplier
+    if multiplier is None:
+        multiplier = 1.0 if settings.init == "none" else 0.1
+    pretrainer = MoCo(
+        encoder,
+        rationale=rationale[settings.rationale],
+        queue_size=settings.queue_size or max(settings.batch_size, min(queue, MAX_QUEUE)),
+        momentum=settings.momentum,
+        temperature=settings.temperature,
+        backbone_lr_multiplier=multiplier,
+        seed=settings.seed,
+        dtype=settings.precision,
+    )
+    steps = settings.epochs * (num_images // settings.batch_size)
+    optimizer = keras.optimizers.SGD(
+        keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1)),
+        momentum=0.9,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=5.0,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    pretrainer.compile(optimizer)
+    return pretrainer
+
+
+def backbone_name(settings: Settings) -> str:
+    """What the backbone is called in a preset's name."""
+    if settings.init.endswith(".keras"):
+        return Path(settings.init).stem
+    return settings.backbone
+
+
+def with_precision(model: keras.Model, precision: str) -> keras.Model:
+    """The same model with the same weights under another dtype policy."""
+    config = with_dtype(keras.saving.serialize_keras_object(model), precision)
+    twin = keras.saving.deserialize_keras_object(config)
+    twin.set_weights(model.get_weights())
+    return twin

@@ -1,0 +1,68 @@
+"""What can go wrong with a preset, told apart by class so that callers can react to each."""
+
+
+class PresetError(ValueError):
+    """Base of every error about presets; its message is one line with the way out."""
+
+
+class UnknownPresetError(PresetError):
+    """Nothing has that name: no card, no stored preset, no such folder."""
+
+
+class UnpublishedPresetError(PresetError):
+    """The card exists, its weights do not yet: they have to be trained or loaded from elsewhere."""
+
+
+class CorruptPresetError(PresetError):
+    """A file is missing, truncated, altered or unreadable."""
+
+
+class ForeignPresetError(PresetError):
+    """Not made by keras_cr, or holds a class that keras_cr does not build."""
+
+
+class NewerPresetError(PresetError):
+    """Written in a preset format that this version does not know yet."""
+
+
+class IncompatiblePresetError(PresetError):
+    """The files are intact, but this version cannot build the model or fit its weights."""
+
+
+class WrongClassError(PresetError):
+    """The preset holds another model class than the one asked for."""
+
+
+class OccupiedFolderError(PresetError):
+    """The folder to save to holds something that is not a preset."""
+
+
+class CardError(PresetError):
+    """A card in weights_card/ breaks the schema."""
+
+
+class HubError(PresetError):
+    """A preset could not be fetched from the Hugging Face Hub."""
+
+
+class HubRepoNotFoundError(HubError):
+    """No such repository, or a private one that the token cannot see."""
+
+
+class HubAccessError(HubError):
+    """The repository is gated, or the token is refused."""
+
+
+class HubRevisionNotFoundError(HubError):
+    """The repository has no such branch, tag or commit."""
+
+
+class HubOfflineError(HubError):
+    """Not in the cache, and the Hub is out of reach or must not be asked."""
+
+
+def brief(error: BaseException, length: int = 300) -> str:
+    """An error as one line of at most `length` characters: its class and what it says."""
+    line = " ".join(str(error).split())
+    line = line if len(line) <= length else line[: length - 3] + "..."
+    return f"{type(error).__name__}: {line}"

@@ -1,0 +1,205 @@
+"""Loading a preset: find it, verify its files, and only then build the model."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_cr.presets import hub
+from keras_cr.presets.atomic import settled
+from keras_cr.presets.config import check_classes, float_policy, model_class, with_dtype
+from keras_cr.presets.errors import (
+    CorruptPresetError,
+    IncompatiblePresetError,
+    PresetError,
+    UnknownPresetError,
+    UnpublishedPresetError,
+    WrongClassError,
+    brief,
+)
+from keras_cr.presets.manifest import (
+    CONFIG,
+    FILES,
+    MANIFEST,
+    WEIGHTS,
+    Located,
+    read_json,
+    read_manifest,
+    verify_files,
+)
+from keras_cr.presets.registry import card, unpublished_message
+from keras_cr.presets.store import store_path, valid_name
+from keras_cr.version import __version__
+
+_ATTEMPTS = 5
+
+
+def load_preset(
+    name_or_handle: str | os.PathLike,
+    *,
+    expected: type[keras.Model] | tuple[type[keras.Model], ...] | None = None,
+    load_weights: bool = True,
+    dtype: Any = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+) -> keras.Model:
+    """Loads a model from a preset, after its files have been verified.
+
+    Args:
+        name_or_handle: a folder; `hf://org/name[@revision]`; or a name, looked up in the local
+            store and then among the cards.
+        expected: the model class the preset must hold, or a tuple of them.
+        load_weights: False builds the architecture with fresh weights.
+        dtype: a dtype policy to load under, such as "bfloat16" or "mixed_bfloat16". Defaults to
+            the one the model was saved with. Layers pinned to another policy keep it.
+        revision: a branch, tag or commit; for `hf://` handles only.
+        token: a Hub token, True for the stored one, False for none.
+        cache_dir: the Hub cache; defaults to huggingface_hub's.
+        local_files_only: never use the network.
+
+    Returns:
+        The model, built, with the weights loaded and not compiled.
+
+    Raises:
+        UnknownPresetError: if nothing has that name.
+        UnpublishedPresetError: if it has a card and no weights yet.
+        ForeignPresetError: if it is no preset of keras_cr, or holds a class of something else.
+        NewerPresetError: if it was written in a newer format.
+        CorruptPresetError: if a file is missing, truncated or altered.
+        IncompatiblePresetError: if the model cannot be built or the weights do not fit it.
+        WrongClassError: if it holds another class than `expected`.
+        HubError: if it cannot be fetched from the Hub.
+        PresetError: if an argument is wrong. All of the above are PresetErrors, hence ValueErrors.
+
+    Example:
+    ```python
+    encoder = load_preset("cub_resnet50", expected=keras_cr.CommonRationaleEncoder)
+    ```
+    """
+    if dtype is not None:
+        dtype = float_policy(dtype)
+    options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    files = FILES if load_weights else (CONFIG, MANIFEST)
+    for _ in range(_ATTEMPTS):  # another process may replace the folder meanwhile
+        preset = _locate(name_or_handle, revision, files, options)
+        before = _identity(preset.folder)
+        try:
+            model = _load(preset, expected, load_weights, dtype)
+        except PresetError:
+            if before and _identity(preset.folder) == before:
+                raise
+        else:
+            if before and _identity(preset.folder) == before:
+                return model
+    raise PresetError(f"{preset.label} is being replaced over and over; try again later.")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from one that takes its place."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _locate(
+    handle: str | os.PathLike, revision: str | None, files: tuple[str, ...], options: dict[str, Any]
+) -> Located:
+    """Finds a preset's folder on this machine, downloading it when it has to be."""
+    if not isinstance(handle, str | os.PathLike) or not os.fspath(handle):
+        raise PresetError(
+            "name_or_handle must be a preset's name, a folder or 'hf://org/name'; received "
+            f"{handle!r}."
+        )
+    text = os.fspath(handle)
+    if text.startswith(hub.SCHEME):
+        repo, revision = hub.parse_handle(text, revision)
+        return _fetched(text, repo, revision, files, options)
+    if revision is not None:
+        raise PresetError(
+            f"revision applies only to hf:// handles; received revision={revision!r} for {text!r}. "
+            f"Use 'hf://org/name@{revision}' or leave it out."
+        )
+    if "://" in text:
+        raise PresetError(f"name_or_handle: only 'hf://' handles are known; received {text!r}.")
+    is_path = not isinstance(handle, str) or text[0] in ".~" or "/" in text or os.sep in text
+    if is_path or (Path(text) / MANIFEST).is_file():
+        folder = Path(text).expanduser().resolve()
+        if not (settled(folder) and folder.is_dir()):
+            raise UnknownPresetError(f"No preset folder at {text!r}; check the path.")
+        return Located(folder, f"Preset {text!r}")
+    if valid_name(text):
+        folder = store_path(text)
+        if settled(folder):
+            return Located(folder, f"Preset {text!r} in the local store ({str(folder)!r})")
+    entry = card(text)
+    if not entry.pinned:
+        raise UnpublishedPresetError(unpublished_message(entry))
+    return _fetched(text, entry.repo, entry.commit, files, options, entry.files)
+
+
+def _fetched(
+    name: str,
+    repo: str,
+    revision: str | None,
+    files: tuple[str, ...],
+    options: dict[str, Any],
+    pins: Any = None,
+) -> Located:
+    """A preset in the Hub's cache."""
+    folder = hub.fetch(repo, revision, files, **options)
+    remedy = f"delete its copy in the cache ({str(folder)!r}) and load it again"
+    return Located(folder, f"Preset {name!r}", remedy, pins)
+
+
+def _load(preset: Located, expected: Any, load_weights: bool, dtype: Any) -> keras.Model:
+    """Verifies everything that can be verified, then builds the model and loads its weights."""
+    importlib.import_module("keras_cr.models")  # registers the classes that presets hold
+    manifest = read_manifest(preset)
+    verified = (CONFIG, WEIGHTS) if load_weights else (CONFIG,)
+    if preset.pins:
+        verify_files(preset, preset.pins, (MANIFEST, *verified))
+    verify_files(preset, manifest["files"], verified)
+    config = read_json(preset, CONFIG)
+    cls = model_class(config, preset.label)
+    if config.get("registered_name") != manifest["class"]:
+        raise CorruptPresetError(
+            f"{preset.label}: {MANIFEST} speaks of {manifest['class']!r}, {CONFIG} of "
+            f"{config.get('registered_name')!r}; {preset.remedy}."
+        )
+    check_classes(config, preset.label)
+    if expected is not None and not issubclass(cls, expected):
+        wanted = " or ".join(c.__name__ for c in _as_tuple(expected))
+        raise WrongClassError(
+            f"{preset.label} holds a {cls.__name__}, not a {wanted}; load it with "
+            f"{cls.__name__}.from_preset."
+        )
+    versions = (
+        f"it was saved by keras_cr {manifest.get('keras_cr')} with Keras {manifest.get('keras')}, "
+        f"this is keras_cr {__version__} with Keras {keras.__version__}"
+    )
+    try:
+        config = config if dtype is None else with_dtype(config, dtype)
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise IncompatiblePresetError(
+            f"{preset.label}: no model can be built from {CONFIG}; {versions} ({brief(error)})."
+        ) from error
+    if load_weights:
+        try:
+            model.load_weights(preset.folder / WEIGHTS)
+        except (TypeError, ValueError, LookupError, AttributeError, OSError) as error:
+            raise IncompatiblePresetError(
+                f"{preset.label}: {WEIGHTS} does not fit the model in {CONFIG}; {versions} "
+                f"({brief(error)})."
+            ) from error
+    return model
+
+
+def _as_tuple(value: Any) -> tuple:
+    return value if isinstance(value, tuple) else (value,)

@@ -1,0 +1,113 @@
+"""Writing a preset: a folder with the architecture, the weights and what vouches for both."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_cr.presets.atomic import replace, staging
+from keras_cr.presets.config import describe
+from keras_cr.presets.errors import OccupiedFolderError, PresetError
+from keras_cr.presets.manifest import (
+    CONFIG,
+    FILES,
+    FORMAT,
+    MANIFEST,
+    WEIGHTS,
+    fingerprint,
+    write_json,
+)
+from keras_cr.version import __version__
+
+
+def save_preset(
+    model: keras.Model,
+    folder: str | os.PathLike,
+    *,
+    name: str | None = None,
+    source: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    licence: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes a model as a preset folder: `config.json`, `model.weights.h5`, `preset.json`.
+
+    The folder appears whole or not at all: a failure or a crash at any moment leaves the preset
+    that was there before. Optimizer, losses and metrics of a compiled model are left out.
+
+    Args:
+        model: a built keras_cr model.
+        folder: where to; `store_path(name)` is where short names are looked up. A preset that is
+            there already is replaced.
+        name: the preset's name. Defaults to the folder's.
+        source: where the weights come from, such as {"command": ..., "seed": ..., "date": ...}.
+        metrics: measured values, in the layout of the recipes' metrics.json.
+        licence: the weights' licence, such as "Apache-2.0".
+        extra: anything else worth keeping.
+
+    Returns:
+        The folder, as an absolute path.
+
+    Raises:
+        OccupiedFolderError: if `folder` holds anything but a preset.
+        ForeignPresetError: if the model, or a part of it, could not be loaded again.
+        PresetError: if the model is not built, or a value cannot be written as JSON.
+
+    Example:
+    ```python
+    encoder = keras_cr.CommonRationaleEncoder("resnet50")
+    save_preset(encoder, store_path("my_birds"), source={"seed": 0})
+    ```
+    """
+    if "://" in os.fspath(folder):
+        raise PresetError(f"folder must be a path on this machine; received {os.fspath(folder)!r}.")
+    folder = Path(folder).expanduser().resolve()
+    config = describe(model)
+    if not model.built:
+        raise PresetError(f"model {model.name!r} has no weights yet; call it on images first.")
+    _check_replaceable(folder)
+    with staging(folder) as new:
+        write_json(new / CONFIG, config)
+        optimizers = list(_optimizers(model))
+        keras.saving.save_weights(model, new / WEIGHTS, objects_to_skip=optimizers)
+        manifest = {
+            "format": FORMAT,
+            "keras_cr": __version__,
+            "keras": keras.__version__,
+            "class": config["registered_name"],
+            "name": folder.name if name is None else name,
+            "parameters": model.count_params(),
+            "source": source or {},
+            "metrics": metrics or {},
+            "licence": licence,
+            "extra": extra or {},
+            "files": {file: fingerprint(new / file) for file in (CONFIG, WEIGHTS)},
+        }
+        write_json(new / MANIFEST, manifest)
+        replace(new, folder, _check_replaceable)
+    return folder
+
+
+def _optimizers(model: keras.Model) -> Iterator[Any]:
+    """The optimizers of a model and of the models inside it: training state, not weights."""
+    if getattr(model, "optimizer", None) is not None:
+        yield model.optimizer
+    for layer in getattr(model, "layers", ()):
+        yield from _optimizers(layer)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuses to touch anything that is not a preset or an empty folder."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OccupiedFolderError(f"folder must not be a file; received {str(folder)!r}.")
+    names = {path.name for path in folder.iterdir()}
+    strange = sorted(names if MANIFEST not in names else names - set(FILES))
+    if strange:
+        raise OccupiedFolderError(
+            f"folder {str(folder)!r} holds {strange[0]!r}, which is not part of a preset; move it "
+            "away or choose another folder."
+        )

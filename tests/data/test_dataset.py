@@ -1,0 +1,66 @@
+"""FineGrainedDataset: subsets keep rows together, and wrong fields are refused."""
+
+import numpy as np
+import pytest
+
+from tests.data.helpers import dataset
+
+
+def test_split_and_take_keep_rows_together():
+    boxes = np.arange(32, dtype="float32").reshape(8, 4)
+    data = dataset(8, boxes=boxes, masks=[None, *"abcdefg"])
+
+    train, test = data.split("train"), data.split("test")
+
+    assert (len(train), len(test), test.num_classes) == (6, 2, 2)
+    np.testing.assert_array_equal(test.images, data.images[6:])
+    np.testing.assert_array_equal(test.labels, [0, 1])
+    np.testing.assert_array_equal(test.boxes, boxes[6:])
+    assert test.masks == ["f", "g"]
+    assert test.name == data.name
+
+
+def test_take_gives_the_asked_order_and_accepts_booleans():
+    data = dataset(4, images=["a", "b", "c", "d"])
+    assert data.take([2, 0, 2]).images == ["c", "a", "c"]
+    assert data.take(np.array([True, False, False, True])).images == ["a", "d"]
+    assert len(data.take([])) == 0
+    with pytest.raises(IndexError):
+        data.take([4])
+
+
+def test_labels_are_optional():
+    data = dataset(4, labels=None, class_names=[])
+    assert data.split("train").labels is None
+    assert data.num_classes == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"labels": [0, 1]}, "labels: 2 rows for 4 images"),
+        ({"is_train": [True]}, "is_train: 1 rows for 4"),
+        ({"boxes": np.zeros((3, 4))}, "boxes: 3 rows for 4"),
+        ({"masks": [None]}, "masks: 1 rows for 4"),
+        ({"labels": [0, 1, 2, 0]}, r"labels: must lie in \[0, 2\).*from 0 to 2"),
+        ({"labels": [0, -1, 1, 0]}, "received labels from -1 to 1"),
+        ({"labels": [0.5, 0, 1, 1]}, "labels: must be integers.*float64"),
+        ({"images": np.zeros((4, 8, 8, 3), "float32")}, "images: .*uint8.*float32"),
+        ({"images": np.zeros((4, 8, 8), "uint8")}, r"\(4, 8, 8\)"),
+    ],
+)
+def test_wrong_fields_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        dataset(4, **fields)
+
+
+def test_wrong_boxes_are_refused():
+    with pytest.raises(ValueError, match=r"boxes: .*\(N, 4\).*\(4, 3\)"):
+        dataset(4, boxes=np.zeros((4, 3)))
+
+
+def test_an_empty_or_unknown_split_is_refused():
+    with pytest.raises(ValueError, match=r"test split of 'blocks' is empty.*test_fraction"):
+        dataset(4, is_train=np.ones(4, bool)).split("test")
+    with pytest.raises(ValueError, match="must be 'train' or 'test'; received 'val'"):
+        dataset(4).split("val")

@@ -1,0 +1,125 @@
+"""k-NN and the linear probe against scikit-learn."""
+
+import builtins
+import sys
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from keras_cr.evaluation import knn, linear_probe
+from keras_cr.evaluation.linear_probe import stratified_part
+
+
+def data(n=60, classes=4, channels=8, noise=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    centers = rng.standard_normal((classes, channels))
+
+    def draw(count):
+        labels = np.arange(count) % classes
+        return (centers[labels] + noise * rng.standard_normal((count, channels))), labels
+
+    return *draw(n), *draw(n + 13)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nearest_neighbour_agrees_with_scikit_learn(seed):
+    train_x, train_y, test_x, test_y = data(seed=seed)
+    oracle = KNeighborsClassifier(1, metric="cosine").fit(train_x, train_y)
+    assert knn(train_x, train_y, test_x, test_y) == {"top1": oracle.score(test_x, test_y)}
+
+
+def test_votes_agree_with_scikit_learn_where_no_vote_ties():
+    train_x, train_y, test_x, test_y = data(classes=2)  # two classes, odd k: no ties
+    oracle = KNeighborsClassifier(7, metric="cosine").fit(train_x, train_y)
+    expected = {"top1": oracle.score(test_x, test_y)}
+    for chunk_size in (None, 1, 10):
+        assert knn(train_x, train_y, test_x, test_y, k=7, chunk_size=chunk_size) == expected
+
+
+def test_a_tied_vote_goes_to_the_nearest():
+    angles = np.deg2rad([40, 10, 30, 20])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    # from 0 degrees, nearest first: b, c, c, b -> two votes each, b is nearest
+    assert knn(points, ["b", "b", "c", "c"], [[1, 0]], ["b"], k=4) == {"top1": 1.0}
+    assert knn(points, ["b", "b", "c", "c"], [[1, 0]], ["c"], k=3) == {"top1": 1.0}
+
+
+def test_linear_probe_is_the_optimum_of_the_c_it_reports():
+    train_x, train_y, test_x, test_y = data()
+    result = linear_probe(train_x, train_y, test_x, test_y, grid=(1.0, 30.0))
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train_x, test_x)]
+    oracle = LogisticRegression(C=result["c"], tol=1e-8, max_iter=5000).fit(unit[0], train_y)
+    assert result["top1"] == pytest.approx(oracle.score(unit[1], test_y), abs=1e-9)
+    assert result["converged"]
+    assert result["iterations"] > 0
+    assert 0 < result["held_out_top1"] <= 1
+
+
+def test_linear_probe_chooses_on_train_and_repeats():
+    train_x, train_y, test_x, test_y = data(noise=0.5)
+    first = linear_probe(train_x, train_y, test_x, test_y, seed=3)
+    assert first == linear_probe(train_x, train_y, test_x, test_y, seed=3)
+    shuffled = linear_probe(train_x, train_y, test_x, test_y[::-1], seed=3)
+    assert (first["c"], first["held_out_top1"]) == (shuffled["c"], shuffled["held_out_top1"])
+
+
+def test_linear_probe_says_when_it_did_not_converge(monkeypatch):
+    module = sys.modules["keras_cr.evaluation.linear_probe"]
+    monkeypatch.setattr(module, "ITERATIONS", 1)
+    result = linear_probe(*data(), grid=(1e6,))
+    assert result["converged"] is False
+    assert result["iterations"] == module.ROUNDS
+    assert result["held_out_top1"] is None
+
+
+def test_linear_probe_with_one_image_a_class_has_nothing_to_choose_on():
+    result = linear_probe(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2])
+    assert (result["top1"], result["c"], result["held_out_top1"]) == (1, 100, None)
+
+
+def test_stratified_part():
+    labels = np.repeat([0, 1, 2, 3], [10, 5, 2, 1])
+    drawn = stratified_part(labels, 0.2, seed=0)
+    assert [int(drawn[labels == label].sum()) for label in range(4)] == [2, 1, 1, 0]
+    assert (drawn != stratified_part(labels, 0.2, seed=1)).any()
+
+
+@pytest.mark.parametrize("probe", [knn, linear_probe])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_y": np.zeros(60)}, "at least two classes"),
+        ({"train_y": np.arange(59)}, "`train_y` must have one label a row"),
+        ({"test_y": np.arange(60)}, "`test_y` must have one label a row"),
+        ({"test_x": np.ones((73, 5))}, "same width"),
+        ({"test_x": np.full((73, 8), np.inf)}, "`test_x` must be finite"),
+    ],
+)
+def test_refusals(probe, change, message):
+    arguments = dict(zip(("train_x", "train_y", "test_x", "test_y"), data(), strict=True))
+    with pytest.raises(ValueError, match=message):
+        probe(**(arguments | change))
+
+
+def test_refused_options():
+    with pytest.raises(ValueError, match="`k` must be from 1 to .* 60; received 61"):
+        knn(*data(), k=61)
+    with pytest.raises(ValueError, match="`grid`"):
+        linear_probe(*data(), grid=(0.0, 1.0))
+    with pytest.raises(ValueError, match="`held_out`"):
+        linear_probe(*data(), held_out=1.0)
+
+
+def test_missing_scikit_learn_names_the_extra(monkeypatch):
+    real = builtins.__import__
+
+    def fake(name, *args, **kwargs):
+        if name.split(".")[0] == "sklearn":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", fake)
+    with pytest.raises(ImportError, match=r"keras-cr\[recipes\]"):
+        linear_probe(*data())

@@ -1,0 +1,222 @@
+"""Each way in which a preset can be wrong has its own clear error."""
+
+import json
+
+import h5py
+import pytest
+
+from keras_cr.models import CommonRationaleEncoder
+from keras_cr.presets import (
+    CorruptPresetError,
+    ForeignPresetError,
+    HubOfflineError,
+    IncompatiblePresetError,
+    NewerPresetError,
+    PresetError,
+    UnknownPresetError,
+    UnpublishedPresetError,
+    WrongClassError,
+    load_preset,
+    save_preset,
+    store_path,
+)
+from keras_cr.presets.manifest import fingerprint
+from tests.presets.tiny import OtherModel, TinyEncoder, tiny_encoder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_preset(tiny_encoder(), tmp_path / "preset")
+
+
+def edit_json(folder, name, change):
+    """Changes a JSON file and, for config.json, its fingerprint too."""
+    content = json.loads((folder / name).read_text())
+    change(content)
+    (folder / name).write_text(json.dumps(content))
+    if name != "preset.json":
+        sign(folder, name)
+
+
+def sign(folder, name):
+    edit_json(
+        folder, "preset.json", lambda c: c["files"].update({name: fingerprint(folder / name)})
+    )
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
+def test_flipped_byte(folder, name):
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(CorruptPresetError, match=rf"{name} is altered: its sha256.*fresh copy"):
+        load_preset(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
+def test_truncated(folder, name):
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[:-1])
+    message = rf"{name} is truncated or altered: {len(data) - 1} bytes instead of {len(data)}"
+    with pytest.raises(CorruptPresetError, match=message):
+        load_preset(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
+def test_missing_file(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(CorruptPresetError, match=rf"{name} is missing"):
+        load_preset(folder)
+
+
+def test_not_a_preset(folder):
+    (folder / "preset.json").unlink()
+    with pytest.raises(ForeignPresetError, match=r"not a keras_cr preset: it holds no preset.json"):
+        load_preset(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": "1"}', "\x00\xff"])
+def test_damaged_preset_json(folder, text):
+    (folder / "preset.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(CorruptPresetError, match=r"preset.json (cannot be read|must hold)"):
+        load_preset(folder)
+
+
+def test_newer_format(folder):
+    edit_json(folder, "preset.json", lambda c: c.update(format=2, keras_cr="9.0.0"))
+    with pytest.raises(NewerPresetError, match=r"format 2 by keras_cr 9.0.0.*--upgrade keras-cr"):
+        load_preset(folder)
+
+
+@pytest.mark.parametrize("name", ["evil>Model", "keras_cr>NoSuchModel", None])
+def test_foreign_class(folder, name):
+    edit_json(folder, "config.json", lambda c: c.update(registered_name=name, class_name="Evil"))
+    with pytest.raises(ForeignPresetError, match=f"foreign class {name or 'Evil'!r}"):
+        load_preset(folder)
+
+
+def test_foreign_class_inside(folder):
+    def change(config):
+        config["config"]["backbone"] = {
+            "module": "os",
+            "class_name": "system",
+            "config": {"command": "true"},
+            "registered_name": None,
+        }
+
+    edit_json(folder, "config.json", change)
+    with pytest.raises(ForeignPresetError, match="foreign class 'system'"):
+        load_preset(folder)
+
+
+def test_lambda_inside(folder):
+    code = {"class_name": "__lambda__", "config": {"value": ""}}
+    edit_json(folder, "config.json", lambda c: c["config"].update(backbone=code))
+    with pytest.raises(ForeignPresetError, match="Python code is not loaded"):
+        load_preset(folder)
+
+
+def test_class_in_preset_json_differs(folder):
+    edit_json(folder, "preset.json", lambda c: c.update({"class": "keras_cr>OtherModel"}))
+    with pytest.raises(CorruptPresetError, match=r"speaks of 'keras_cr>OtherModel'"):
+        load_preset(folder)
+
+
+def test_wrong_expected_class(folder):
+    with pytest.raises(WrongClassError, match=r"a TinyEncoder, not a OtherModel"):
+        load_preset(folder, expected=OtherModel)
+    with pytest.raises(WrongClassError, match="not a OtherModel or CommonRationaleEncoder"):
+        load_preset(folder, expected=(OtherModel, CommonRationaleEncoder))
+    with pytest.raises(WrongClassError, match=r"TinyEncoder.from_preset"):
+        CommonRationaleEncoder.from_preset(folder)
+    assert load_preset(folder, expected=(OtherModel, TinyEncoder)).built
+
+
+def test_config_that_builds_nothing(folder):
+    edit_json(folder, "config.json", lambda c: c["config"].update(wings=2))
+    with pytest.raises(IncompatiblePresetError, match=r"no model can be built.*wings"):
+        load_preset(folder)
+
+
+def test_weights_that_do_not_fit(folder):
+    edit_json(folder, "config.json", lambda c: c["config"].update(units=5))
+    with pytest.raises(IncompatiblePresetError, match=r"does not fit the model in config.json"):
+        load_preset(folder)
+
+
+@pytest.mark.parametrize("damage", ["group", "garbage"])
+def test_weights_that_are_not_there(folder, damage):
+    path = folder / "model.weights.h5"
+    if damage == "group":
+        with h5py.File(path, "a") as file:
+            del file["head"]
+    else:
+        path.write_bytes(b"no HDF5")
+    sign(folder, path.name)
+    with pytest.raises(IncompatiblePresetError, match=r"does not fit the model in config.json"):
+        load_preset(folder)
+
+
+def test_unknown_name_with_close_matches():
+    with pytest.raises(UnknownPresetError, match=r"'cub_resnet5'; did you mean 'cub_resnet50'"):
+        load_preset("cub_resnet5")
+    save_preset(tiny_encoder(), store_path("my_birds"))
+    with pytest.raises(UnknownPresetError, match="did you mean 'my_birds'"):
+        load_preset("my_bird")
+    with pytest.raises(UnknownPresetError, match=r"'zzz'; known names: .*'my_birds'"):
+        load_preset("zzz")
+    with pytest.raises(UnknownPresetError, match="'Cub ResNet'"):
+        load_preset("Cub ResNet")
+
+
+def test_unpublished_card():
+    with pytest.raises(UnpublishedPresetError) as caught:
+        load_preset("cub_resnet50")
+    message = str(caught.value)
+    for part in (
+        "no weights are published yet",
+        "`python recipes/train_cub.py --backbone resnet50`",
+        str(store_path("cub_resnet50")),
+        "hf://org/name",
+    ):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(UnknownPresetError, match="No preset folder at"):
+        load_preset(tmp_path / "nothing")
+
+
+def test_arguments(folder):
+    with pytest.raises(TypeError, match="revison"):
+        load_preset(folder, revison="main")
+    with pytest.raises(PresetError, match=r"revision applies only to hf:// handles.*'v1'"):
+        load_preset(folder, revision="v1")
+    with pytest.raises(PresetError, match="revision applies only to hf:// handles"):
+        load_preset("cub_resnet50", revision="v1")
+    for nothing in (None, "", 3):
+        with pytest.raises(PresetError, match=f"name_or_handle must be.*{nothing!r}"):
+            load_preset(nothing)
+    for name in ("a/b", "../a", "A", "", ".hidden", "a\n", None):
+        with pytest.raises(PresetError, match="name must be lower-case letters"):
+            store_path(name)
+    assert load_preset(folder, token=False, cache_dir=None, local_files_only=True).built
+
+
+@pytest.mark.parametrize("handle", ["hf://org", "hf://a/b/c", "hf://org/name@", "hf://org/na me"])
+def test_invalid_handle(handle):
+    with pytest.raises(PresetError, match=r"'hf://org/name\[@revision\]'; received"):
+        load_preset(handle)
+
+
+def test_handles_that_contradict_or_are_unknown():
+    with pytest.raises(PresetError, match=r"'v1' in the handle, revision='v2'"):
+        load_preset("hf://org/name@v1", revision="v2")
+    with pytest.raises(PresetError, match="only 'hf://' handles are known"):
+        load_preset("kaggle://org/name")
+
+
+def test_hub_is_not_asked_with_local_files_only(tmp_path):
+    with pytest.raises(HubOfflineError, match=r"hf://org/name@v1 is not in the cache.*once"):
+        load_preset("hf://org/name@v1", cache_dir=tmp_path, local_files_only=True)
