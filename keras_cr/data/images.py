@@ -101,7 +101,11 @@ def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int)
         A `tf.data.Dataset` of (B, image_size, image_size, 3) float32 RGB in 0..255.
     """
     read = image_reader(dataset)
-    return _batches(dataset, lambda i: resize_and_crop(read(i), image_size), batch_size)
+
+    def image(index):  # the resize's rounding can leave 0..255 by a hair
+        return tf.clip_by_value(resize_and_crop(read(index), image_size), 0.0, 255.0)
+
+    return _batches(dataset, image, batch_size)
 
 
 def foreground_batches(

@@ -49,6 +49,7 @@ def build_encoder(
     return CommonRationaleEncoder(
         backbone,
         num_detectors=settings.num_detectors or (32 if settings.rationale == "reference" else 1),
+        pooling="average" if settings.rationale == "off" else "rationale",
         image_size=settings.image_size,
         seed=settings.seed,
         dtype=settings.precision,
@@ -73,14 +74,14 @@ def build_pretrainer(settings: Settings, encoder: CommonRationaleEncoder, num_im
         dtype=settings.precision,
     )
     steps = settings.epochs * (num_images // settings.batch_size)
-    optimizer = keras.optimizers.SGD(
-        keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1)),
-        momentum=0.9,
-        weight_decay=settings.weight_decay,
-        global_clipnorm=5.0,
+    pretrainer.compile(
+        keras.optimizers.SGD(
+            keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1)),
+            momentum=0.9,
+            weight_decay=settings.weight_decay,
+            global_clipnorm=5.0,
+        )
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    pretrainer.compile(optimizer)
     return pretrainer
 
 

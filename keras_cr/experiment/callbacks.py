@@ -47,7 +47,7 @@ class Checkpoint(keras.callbacks.Callback):
     """Keeps the training state and the history after every epoch.
 
     Both are written beside and then moved into place, the state first, so a run that is killed at
-    any moment can be resumed from its last whole epoch.
+    any moment can be resumed from its last whole epoch. Epochs count from 0, as Keras' logs do.
 
     Args:
         folder: the run's output folder; gets `checkpoints/last.keras` and `history.csv`.
@@ -66,9 +66,9 @@ class Checkpoint(keras.callbacks.Callback):
         part = self.state.with_suffix(".part.keras")
         self.model.save(part)
         os.replace(part, self.state)
-        rows = [row for row in read_history(self.history_path) if int(row["epoch"]) <= epoch]
+        rows = [row for row in read_history(self.history_path) if int(row["epoch"]) < epoch]
         rate = float(self.model.optimizer.learning_rate)
-        rows.append({"epoch": epoch + 1, "learning_rate": rate, **logs})
+        rows.append({"epoch": epoch, "learning_rate": rate, **logs})
         part = self.history_path.with_suffix(".part")
         with part.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[-1].keys())

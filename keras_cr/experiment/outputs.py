@@ -35,7 +35,9 @@ def write_pictures(
     titles = None
     if shown.labels is not None:
         titles = [shown.class_names[label] for label in shown.labels]
-    pictures = {"What the rationale weighs": output / "rationales.png"}
+    untrained = settings.rationale == "off" or settings.epochs == 0
+    caption = "What an untrained branch weighs" if untrained else "What the rationale weighs"
+    pictures = {caption: output / "rationales.png"}
     rationale_grid(images, maps, path=output / "rationales.png", titles=titles)
     if (output / "history.csv").is_file():
         curves(output / "history.csv", output / "curves.png")

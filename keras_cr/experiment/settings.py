@@ -32,7 +32,7 @@ class Settings:
         learning_rate: of the heads and the branch at the start; falls to 0 along a cosine.
         backbone_lr_multiplier: the backbone's share of it; None is 1 from random weights and 0.1
             from pretrained ones.
-        weight_decay: of all weights but offsets and batch normalisation.
+        weight_decay: of all trained weights, times the learning rate at each step.
         momentum: of the momentum encoder.
         temperature: of the contrastive loss.
         queue_size: old keys that serve as negatives; None is the largest power of two that the
@@ -135,7 +135,7 @@ def _flags() -> dict[str, dict]:
             "type": float,
             "help": "the backbone's share of it (default: 1 from scratch, 0.1 from --init)",
         },
-        "--weight-decay": {"type": float, "help": "of all weights but batch normalisation"},
+        "--weight-decay": {"type": float, "help": "of all trained weights"},
         "--momentum": {"type": float, "help": "of the momentum encoder"},
         "--temperature": {"type": float, "help": "of the contrastive loss"},
         "--queue-size": {"type": int, "help": "old keys kept as negatives"},

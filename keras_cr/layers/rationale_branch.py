@@ -1,4 +1,4 @@
-"""The branch that predicts the common rationale (paper, section 3.2)."""
+"""The branch that predicts the common rationale (arXiv 2303.01669)."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""Pooling of a feature map by a rationale (paper, section 3.3)."""
+"""Pooling of a feature map by a rationale (arXiv 2303.01669)."""
 
 import keras
 from keras import ops

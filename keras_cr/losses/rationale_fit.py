@@ -1,4 +1,4 @@
-"""The loss that fits the branch's map to the GradCAM (paper, equation 5)."""
+"""The loss that fits the branch's map to the GradCAM (arXiv 2303.01669)."""
 
 import keras
 from keras import ops

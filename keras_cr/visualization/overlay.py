@@ -70,7 +70,7 @@ def check_images(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images
     low, high = images.min(), images.max()
-    if not (low >= 0 and high <= 255) or 0 < high <= 1:
+    if not (low > -0.5 and high < 255.5) or 0 < high <= 1:  # resizing rounds
         raise ValueError(
             f"`images` must be RGB 0..255; received values from {low:.3g} to {high:.3g}. "
             "Multiply images in 0..1 by 255."

@@ -1,0 +1,201 @@
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cr import CommonRationaleClassifier, CommonRationaleEncoder
+from keras_cr.data import read_cub, synthetic_birds, write_cub_layout
+from keras_cr.experiment import Run, Settings, run
+from keras_cr.experiment.callbacks import read_history
+from keras_cr.presets import store_path
+from tests.case import tiny_backbone
+
+RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    """A miniature of the official CUB layout: 3 classes, 24 training and 12 test images."""
+    dataset = synthetic_birds(
+        num_classes=3, train_per_class=8, test_per_class=4, image_size=48, seed=1
+    )
+    return write_cub_layout(dataset, tmp_path_factory.mktemp("birds") / "data")
+
+
+def settings(birds, output, **changes):
+    values = {
+        "dataset": "birds",
+        "data_dir": str(birds),
+        "output": str(output),
+        "epochs": 2,
+        "batch_size": 8,
+        "image_size": 32,
+    }
+    return Settings(**(values | changes))
+
+
+def start(birds, output, **changes):
+    return run(settings(birds, output, **changes), read_cub, backbone=tiny_backbone)
+
+
+def test_a_run_writes_everything_and_can_be_loaded_by_name(birds, tmp_path, capsys):
+    output = tmp_path / "out"
+    metrics = start(birds, output, preset_name="tiny_birds")
+    for name in ("config.json", "history.csv", "rationales.png", "report.html", "preset"):
+        assert (output / name).exists(), name
+    assert metrics == json.loads((output / "metrics.json").read_text())
+    for scores in (metrics, metrics["average_pooling"], metrics["initialization"]):
+        assert set(scores["retrieval"]) >= {"rank1", "rank5", "map"}
+        assert 0 <= scores["linear_probe"]["top1"] <= 1
+        assert 0 <= scores["knn"]["top1"] <= 1
+    assert metrics["protocol"]["checkpoint_rule"] == "the last epoch, fixed before training"
+    history = list(csv.DictReader((output / "history.csv").open()))
+    assert [row["epoch"] for row in history] == ["0", "1"]
+    assert {"loss", "ssl_loss", "fit_loss", "contrastive_accuracy", "agreement"} <= set(history[0])
+    printed = capsys.readouterr().out
+    assert "rationale pooling" in printed
+    assert "average pooling" in printed
+
+    encoder = CommonRationaleEncoder.from_preset("tiny_birds")
+    trained = keras.saving.load_model(output / "checkpoints" / "last.keras").encoder
+    images = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
+    np.testing.assert_allclose(encoder(images), trained(images), atol=1e-5)
+    classifier = CommonRationaleClassifier.from_preset("tiny_birds", num_classes=3)
+    classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    classifier.fit(images, np.arange(3), verbose=0)
+
+
+def test_two_runs_with_one_seed_have_the_same_history(birds, tmp_path):
+    for name in "ab":
+        start(birds, tmp_path / name)
+    histories = [(tmp_path / name / "history.csv").read_text() for name in "ab"]
+    assert histories[0] == histories[1]
+    start(birds, tmp_path / "c", seed=1)
+    assert (tmp_path / "c" / "history.csv").read_text() != histories[0]
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkeypatch):
+    start(birds, tmp_path / "whole", epochs=3)
+
+    class Killed(BaseException):
+        pass
+
+    from keras_cr.experiment import callbacks
+
+    save = callbacks.Checkpoint.on_epoch_end
+
+    def save_and_die(self, epoch, logs=None):
+        save(self, epoch, logs)
+        if epoch == 1:
+            raise Killed
+
+    monkeypatch.setattr(callbacks.Checkpoint, "on_epoch_end", save_and_die)
+    with pytest.raises(Killed):
+        start(birds, tmp_path / "cut", epochs=3)
+    monkeypatch.undo()
+    monkeypatch.setenv("KERAS_CR_HOME", str(tmp_path / "home"))
+    assert len(read_history(tmp_path / "cut" / "history.csv")) == 2
+    start(birds, tmp_path / "cut", epochs=3, resume=True)
+    histories = [(tmp_path / name / "history.csv").read_text() for name in ("cut", "whole")]
+    assert histories[0] == histories[1]
+    ends = [json.loads((tmp_path / n / "metrics.json").read_text()) for n in ("cut", "whole")]
+    assert ends[0]["retrieval"] == ends[1]["retrieval"]
+
+
+@pytest.mark.parametrize("rationale", ["off", "reference"])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_other_arms(birds, tmp_path, rationale, precision):
+    metrics = start(birds, tmp_path / "out", epochs=1, rationale=rationale, precision=precision)
+    assert metrics["retrieval"]["rank1"] >= 0
+    encoder = CommonRationaleEncoder.from_preset(str(tmp_path / "out" / "preset"))
+    assert encoder.dtype_policy.name == "float32"
+    assert encoder.num_detectors == (32 if rationale == "reference" else 1)
+
+
+def test_initial_weights_from_a_file_and_from_a_preset(birds, tmp_path):
+    backbone = tiny_backbone()
+    backbone.save(tmp_path / "tiny.keras")
+    start(birds, tmp_path / "file", epochs=0, init=str(tmp_path / "tiny.keras"))
+    encoder = CommonRationaleEncoder.from_preset("birds_tiny")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    np.testing.assert_allclose(encoder.backbone(images), backbone(images), rtol=1e-5, atol=1e-5)
+    start(birds, tmp_path / "preset", epochs=0, init="birds_tiny", preset_name="again")
+    again = CommonRationaleEncoder.from_preset("again")
+    np.testing.assert_allclose(again(images), encoder(images), atol=1e-6)
+
+
+def test_labels_and_a_test_split_are_not_needed(tmp_path):
+    birds = synthetic_birds(2, train_per_class=8, test_per_class=1, image_size=48)
+    unlabelled = type(birds)("birds", birds.images, None, [], np.ones(len(birds), bool))
+    metrics = run(settings("", tmp_path / "out"), lambda _: unlabelled, backbone=tiny_backbone)
+    assert metrics["retrieval"] is None
+    assert "no test split" in metrics["protocol"]["missing"]["retrieval"]
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
+    def prepare(**changes):
+        return Run.prepare(settings(birds, tmp_path / "out", **changes), read_cub, tiny_backbone)
+
+    with pytest.raises(ValueError, match="--batch-size.*24.*Received: 25"):
+        prepare(batch_size=25)
+    with pytest.raises(ValueError, match="name must be lower-case.*'Two Words'"):
+        prepare(preset_name="Two Words")
+    with pytest.raises(ValueError, match="nowhere"):
+        prepare(init="nowhere")
+    with pytest.raises(OSError, match="somewhere"):
+        prepare(data_dir=str(tmp_path / "somewhere"))
+    assert not (tmp_path / "out").exists(), "nothing half-written stays behind"
+    prepare()
+    with pytest.raises(ValueError, match="not empty.*--resume"):
+        prepare()
+    with pytest.raises(ValueError, match="other settings: epochs was 2"):
+        prepare(epochs=3, resume=True)
+
+
+def test_an_unreadable_image_stops_the_run_or_is_skipped(tmp_path):
+    birds = synthetic_birds(2, train_per_class=9, test_per_class=2, image_size=48)
+    folder = write_cub_layout(birds, tmp_path / "data")
+    broken = next(folder.glob("images/*/*"))
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(ValueError, match=f"{broken.name}.*--skip-bad"):
+        start(folder, tmp_path / "out")
+    metrics = start(folder, tmp_path / "out", skip_bad=True, epochs=1)
+    assert metrics["protocol"]["skipped_images"] == 1
+
+
+def recipe(*arguments):
+    command = [sys.executable, str(RECIPES / "train_cub.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_the_recipe_stores_what_from_preset_loads(birds, tmp_path):
+    output = tmp_path / "out"
+    done = recipe(
+        *("--data-dir", birds, "--backbone", "resnet50", "--epochs", 1, "--image-size", 64),
+        *("--batch-size", 8, "--output", output),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (store_path("cub_resnet50") / "preset.json").is_file()
+    encoder = CommonRationaleEncoder.from_preset("cub_resnet50")
+    trained = keras.saving.load_model(output / "checkpoints" / "last.keras").encoder
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(encoder(images), trained(images), atol=1e-5)
+    source = json.loads((output / "preset" / "preset.json").read_text())["source"]
+    assert "train_cub.py" in source["command"]
+
+
+@pytest.mark.slow
+def test_the_recipe_tells_mistakes_in_one_line(tmp_path):
+    done = recipe("--data-dir", tmp_path / "nowhere")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("train_cub.py: error:")
+    assert "nowhere" in last
+    assert "Traceback" not in done.stderr

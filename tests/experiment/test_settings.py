@@ -1,0 +1,45 @@
+import pytest
+
+from keras_cr.experiment import Settings, parse_settings
+
+
+def test_flags_change_a_recipes_defaults():
+    argv = ["--epochs", "2", "--rationale", "reference", "--image-size", "64", "--skip-bad"]
+    settings = parse_settings("doc", argv, dataset="cub", epochs=100, batch_size=16)
+    assert settings == Settings(
+        dataset="cub",
+        epochs=2,
+        batch_size=16,
+        rationale="reference",
+        image_size=64,
+        skip_bad=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--epochs", "-1"], "--epochs must be 0 or more. Received: -1"),
+        (["--batch-size", "1"], "--batch-size must be 2 or more"),
+        (["--learning-rate", "0"], "--learning-rate must be positive"),
+        (["--resume"], "--resume needs --output"),
+        (["--backbone", "vgg"], "invalid choice: 'vgg'"),
+        (["--rationale", "yes"], "invalid choice: 'yes'"),
+        (["--init", "nowhere.keras"], "no such file: nowhere.keras"),
+        (["--epoch", "3"], "unrecognized arguments"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(argv, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_settings("doc", argv)
+    assert message in capsys.readouterr().err
+
+
+def test_help_names_every_flag_and_default(capsys):
+    with pytest.raises(SystemExit):
+        parse_settings("What the recipe does.", ["--help"], epochs=7)
+    shown = capsys.readouterr().out
+    assert "What the recipe does." in shown
+    assert "(default: 7)" in shown
+    for flag in ("--data-dir", "--output", "--init", "--objective", "--precision", "--resume"):
+        assert flag in shown
