@@ -19,6 +19,7 @@ Expected metrics on CUB: not measured yet.
 """
 
 from keras_cr import experiment
+from keras_cr.data import download_cub, read_cub
 
 SETTINGS = {
     "dataset": "cub",
@@ -33,8 +34,6 @@ SETTINGS = {
 
 
 def read(data_dir):
-    from keras_cr.data import download_cub, read_cub
-
     return read_cub(data_dir) if data_dir else download_cub()
 
 

@@ -74,14 +74,12 @@ def build_pretrainer(settings: Settings, encoder: CommonRationaleEncoder, num_im
         dtype=settings.precision,
     )
     steps = settings.epochs * (num_images // settings.batch_size)
-    pretrainer.compile(
-        keras.optimizers.SGD(
-            keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1)),
-            momentum=0.9,
-            weight_decay=settings.weight_decay,
-            global_clipnorm=5.0,
-        )
-    )
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1))
+    options = {"weight_decay": settings.weight_decay, "global_clipnorm": 5.0}
+    if settings.optimizer == "adamw":
+        pretrainer.compile(keras.optimizers.AdamW(rate, **options))
+    else:
+        pretrainer.compile(keras.optimizers.SGD(rate, momentum=0.9, **options))
     return pretrainer
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from keras_cr.data import FineGrainedDataset, check_images, two_views
+from keras_cr.data import Augmentation, FineGrainedDataset, check_images, two_views
 from keras_cr.evaluation import evaluate, format_table
 from keras_cr.experiment.build import (
     backbone_name,
@@ -43,10 +43,15 @@ class Run:
     encoder: CommonRationaleEncoder
     name: str
     output: Path
+    augmentation: Augmentation | None = None
 
     @classmethod
     def prepare(
-        cls, settings: Settings, read: Reader, backbone: Callable[[], keras.Model] | None = None
+        cls,
+        settings: Settings,
+        read: Reader,
+        backbone: Callable[[], keras.Model] | None = None,
+        augmentation: Augmentation | None = None,
     ) -> "Run":
         """Reads the images, checks them, builds the encoder and opens the output folder.
 
@@ -54,6 +59,7 @@ class Run:
             settings: of the run.
             read: takes `settings.data_dir` and returns the data set.
             backbone: builds a backbone of the caller's own, used in place of `settings.backbone`.
+            augmentation: of the views; None takes `Augmentation.moco_v2()`.
 
         Raises:
             ValueError: `output` holds another run, or can't be resumed with these settings; a
@@ -71,7 +77,8 @@ class Run:
                 f"{dataset.name!r}. Received: {settings.batch_size}"
             )
         encoder = build_encoder(settings, backbone)
-        return cls(settings, dataset, skipped, encoder, name, _open_output(settings, name))
+        output = _open_output(settings, name)
+        return cls(settings, dataset, skipped, encoder, name, output, augmentation)
 
     def execute(self) -> dict:
         """Evaluates, pretrains, evaluates again and stores.
@@ -130,6 +137,7 @@ class Run:
                 train,
                 settings.image_size,
                 settings.batch_size,
+                augmentation=self.augmentation,
                 seed=settings.seed,
                 epochs=settings.epochs - first_epoch,
                 first_epoch=first_epoch,
@@ -149,20 +157,19 @@ class Run:
         return pretrainer.encoder
 
 
-def run(
-    settings: Settings, read: Reader, backbone: Callable[[], keras.Model] | None = None
-) -> dict:
+def run(settings: Settings, read: Reader, **options) -> dict:
     """Pretrains an encoder on images alone and stores it as a preset.
 
     Arguments and errors are those of `Run.prepare`; returns what metrics.json holds.
     """
-    return Run.prepare(settings, read, backbone).execute()
+    return Run.prepare(settings, read, **options).execute()
 
 
 def main(
     description: str,
     read: Reader,
     backbone: Callable[[], keras.Model] | None = None,
+    augmentation: Augmentation | None = None,
     **defaults,
 ) -> dict:
     """A recipe's whole program: flags, run, and mistakes told in one line.
@@ -171,11 +178,12 @@ def main(
         description: the recipe's docstring, shown by `--help`.
         read: as for `Run.prepare`.
         backbone: as for `Run.prepare`.
+        augmentation: as for `Run.prepare`.
         **defaults: the recipe's settings, by the names of `Settings`.
     """
     settings = parse_settings(description, **defaults)
     try:
-        prepared = Run.prepare(settings, read, backbone)
+        prepared = Run.prepare(settings, read, backbone, augmentation)
     except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
     return prepared.execute()

@@ -29,6 +29,7 @@ class Settings:
         epochs: number of passes over the training images; 0 only evaluates and stores.
         batch_size: images a step.
         image_size: side of views and evaluation images in pixels.
+        optimizer: `sgd` (momentum 0.9) or `adamw`.
         learning_rate: of the heads and the branch at the start; falls to 0 along a cosine.
         backbone_lr_multiplier: the backbone's share of it; None is 1 from random weights and 0.1
             from pretrained ones.
@@ -55,6 +56,7 @@ class Settings:
     epochs: int = 100
     batch_size: int = 64
     image_size: int = 224
+    optimizer: str = "sgd"
     learning_rate: float = 0.03
     backbone_lr_multiplier: float | None = None
     weight_decay: float = 1e-4
@@ -130,6 +132,7 @@ def _flags() -> dict[str, dict]:
         "--epochs": {"type": int, "help": "passes over the training images; 0: evaluate only"},
         "--batch-size": {"type": int, "help": "images a step"},
         "--image-size": {"type": int, "help": "side of the images in pixels"},
+        "--optimizer": {"choices": ["sgd", "adamw"], "help": "sgd has a momentum of 0.9"},
         "--learning-rate": {"type": float, "help": "of heads and branch, at the start"},
         "--backbone-lr-multiplier": {
             "type": float,
