@@ -15,6 +15,10 @@ class RationaleBranch(keras.layers.Layer):
     detectors, and a min-max normalisation of the resulting map. Its small capacity is the point: it
     is fitted to the GradCAM of a self-supervised loss and can only keep what recurs across images.
 
+    At an image where no detector fires, the map would be empty and could not be trained; there the
+    scores before ReLU are taken, whose order of places still says something. (Not in the paper; it
+    concerns `normalization="image"` only.)
+
     Normalisations run in float32 (float64 under a float64 policy), whatever the dtype policy.
 
     Args:
@@ -78,13 +82,18 @@ class RationaleBranch(keras.layers.Layer):
         self.detectors.build(input_shape)
         self.batch_norm.build((*input_shape[:-1], self.num_detectors))
 
-    def activations(self, feature_map, training=False):
-        """What each detector fires at, after ReLU: `(B, H, W, num_detectors)`, not normalised."""
-        return ops.relu(self.batch_norm(self.detectors(feature_map), training=training))
+    def scores(self, feature_map, training=False):
+        """Every detector's normalised response, before ReLU: `(B, H, W, num_detectors)`."""
+        return self.batch_norm(self.detectors(feature_map), training=training)
 
     def call(self, feature_map, training=False, normalization=None):
-        scores = ops.max(self.activations(feature_map, training=training), axis=-1)
-        return min_max_normalize(scores, over=normalization or self.normalization)
+        over = normalization or self.normalization
+        scores = ops.max(self.scores(feature_map, training=training), axis=-1)
+        fired = ops.relu(scores)  # the maximum of the rectified is the rectified maximum
+        if over == "image":
+            fires = ops.any(scores > 0, axis=(1, 2), keepdims=True)
+            fired = ops.where(fires, fired, scores)
+        return min_max_normalize(fired, over=over)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[:-1])

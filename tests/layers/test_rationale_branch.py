@@ -44,6 +44,16 @@ def test_a_map_depends_on_the_batch_only_when_asked_to():
     assert whole.max((1, 2)).min() < 0.999
 
 
+def test_an_image_at_which_nothing_fires_is_ranked_by_its_scores():
+    branch = RationaleBranch(num_detectors=1, seed=0)
+    maps = feature_map(2)
+    branch(maps)
+    branch.batch_norm.moving_mean.assign([100.0])  # every score lies far below zero
+    scores = (maps @ np.asarray(branch.detectors.kernel)[0, 0])[..., 0]
+    low, high = scores.min((1, 2), keepdims=True), scores.max((1, 2), keepdims=True)
+    np.testing.assert_allclose(branch(maps), (scores - low) / (high - low), atol=1e-3)
+
+
 def test_constant_map_is_all_zeros():
     branch = RationaleBranch(num_detectors=2, seed=0)
     assert not np.any(branch(np.ones((2, 3, 3, 6), "float32")))
