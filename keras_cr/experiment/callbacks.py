@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from pathlib import Path
 
 import keras
@@ -27,7 +28,7 @@ class ProgressBar(keras.callbacks.Callback):
             total=self.epochs * self.steps_per_epoch,
             initial=self.first_epoch * self.steps_per_epoch,
             unit="step",
-            mininterval=1.0,
+            mininterval=1.0 if sys.stderr.isatty() else 20.0,  # a log file needs few lines
             dynamic_ncols=True,
         )
 

@@ -169,8 +169,8 @@ def test_an_unreadable_image_stops_the_run_or_is_skipped(tmp_path):
     assert metrics["protocol"]["skipped_images"] == 1
 
 
-def recipe(*arguments):
-    command = [sys.executable, str(RECIPES / "train_cub.py"), *map(str, arguments)]
+def recipe(name, *arguments):
+    command = [sys.executable, str(RECIPES / name), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -178,7 +178,17 @@ def recipe(*arguments):
 def test_the_recipe_stores_what_from_preset_loads(birds, tmp_path):
     output = tmp_path / "out"
     done = recipe(
-        *("--data-dir", birds, "--backbone", "resnet50", "--epochs", 1, "--image-size", 64),
+        *(
+            "train_cub.py",
+            "--data-dir",
+            birds,
+            "--backbone",
+            "resnet50",
+            "--epochs",
+            1,
+            "--image-size",
+            64,
+        ),
         *("--batch-size", 8, "--output", output),
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -193,9 +203,30 @@ def test_the_recipe_stores_what_from_preset_loads(birds, tmp_path):
 
 @pytest.mark.slow
 def test_the_recipe_tells_mistakes_in_one_line(tmp_path):
-    done = recipe("--data-dir", tmp_path / "nowhere")
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("train_cub.py: error:")
-    assert "nowhere" in last
-    assert "Traceback" not in done.stderr
+    for name in ("train_cub.py", "train_folder.py"):
+        done = recipe(name, "--data-dir", tmp_path / "nowhere")
+        assert done.returncode == 1
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith(f"{name}: error:")
+        assert "nowhere" in last
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_folder_recipe(birds, tmp_path):
+    done = recipe(
+        *("train_folder.py", "--data-dir", birds / "images", "--backbone", "resnet18"),
+        *("--epochs", 1, "--image-size", 64, "--batch-size", 8, "--output", tmp_path / "out"),
+        *("--preset-name", "my_birds"),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (store_path("my_birds") / "preset.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_demo_needs_nothing_and_prints_what_changed(tmp_path):
+    done = recipe("train_demo.py", "--epochs", 1, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "From the untrained to the trained encoder" in done.stdout
+    assert (tmp_path / "out" / "rationales.png").is_file()
+    assert CommonRationaleEncoder.from_preset("demo_birds").num_detectors == 1

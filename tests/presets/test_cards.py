@@ -1,6 +1,7 @@
 """Every card follows the schema, and says only what is so."""
 
 import copy
+import pathlib
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from keras_cr.presets import (
 from keras_cr.presets.manifest import FILES
 
 PATHS = sorted(registry.cards_folder().glob("*.yaml"))
+ROOT = pathlib.Path(__file__).parents[2]
 PINS = {
     "repo": "org/name",
     "commit": "a" * 40,
@@ -34,6 +36,7 @@ def test_card(path):
     entry = card(path.stem)
     assert entry.name == path.stem
     assert entry.backbone in entry.recipe["command"]
+    assert (ROOT / entry.recipe["command"].split()[1]).is_file()
 
 
 def test_cards():

@@ -1,0 +1,36 @@
+"""Learns a common rationale from the images in a folder of class folders.
+
+    python recipes/train_folder.py --data-dir photos --preset-name my_parts
+
+`photos` holds one folder a class, or `train` and `test` folders of such folders. Without a `test`
+folder a fifth of each class is held out for the evaluation. Labels are used for nothing else.
+
+Expected metrics: they depend on your images; see OUTPUT/report.html.
+"""
+
+from pathlib import Path
+
+from keras_cr import experiment
+from keras_cr.data import read_image_folder
+
+SETTINGS = {
+    "dataset": "folder",
+    "backbone": "resnet50",
+    "epochs": 100,
+    "batch_size": 64,
+    "image_size": 224,
+    "learning_rate": 0.03,
+    "momentum": 0.99,
+    "temperature": 0.2,
+}
+
+
+def read(data_dir):
+    if data_dir is None:
+        raise ValueError("--data-dir: name the folder that holds one folder a class.")
+    has_test = any((Path(data_dir) / name).is_dir() for name in ("test", "val"))
+    return read_image_folder(data_dir, test_fraction=0.0 if has_test else 0.2)
+
+
+if __name__ == "__main__":
+    experiment.main(__doc__, read, **SETTINGS)
