@@ -94,7 +94,7 @@ def test_weights_that_do_not_fit_change_nothing():
 def test_imagenet_weights_come_from_the_hub(monkeypatch, tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     backbone, asked = resnet18(seed=0), []
-    weights = {name: np.float32(value) for name, value in torch_like(backbone).items()}
+    weights = {n: np.array(value, "float32") for n, value in torch_like(backbone).items()}
     safetensors.save_file(weights, tmp_path / "model.safetensors")
 
     def download(repo, file):
