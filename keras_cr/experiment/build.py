@@ -17,21 +17,21 @@ MAX_QUEUE = 65536
 
 
 def build_encoder(
-    settings: Settings, own_backbone: Callable[[], keras.Model] | None = None
+    settings: Settings, build_backbone: Callable[[], keras.Model] | None = None
 ) -> CommonRationaleEncoder:
     """The encoder at the start of a run.
 
     Args:
         settings: of the run.
-        own_backbone: builds the backbone that `init="none"` starts from, in place of
+        build_backbone: builds the backbone that `init="none"` starts from, in place of
             `settings.backbone`.
 
     Raises:
         ValueError: `init` names nothing that can be loaded, or a model that is no backbone.
     """
     init = settings.init
-    if init == "none" and own_backbone is not None:
-        backbone = own_backbone()
+    if init == "none" and build_backbone is not None:
+        backbone = build_backbone()
     elif init in ("none", "imagenet"):
         backbone = backbone_from_name(
             settings.backbone, seed=settings.seed, dtype=settings.precision

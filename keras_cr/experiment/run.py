@@ -50,7 +50,7 @@ class Run:
         cls,
         settings: Settings,
         read: Reader,
-        backbone: Callable[[], keras.Model] | None = None,
+        build_backbone: Callable[[], keras.Model] | None = None,
         augmentation: Augmentation | None = None,
     ) -> "Run":
         """Reads the images, checks them, builds the encoder and opens the output folder.
@@ -58,7 +58,7 @@ class Run:
         Args:
             settings: of the run.
             read: takes `settings.data_dir` and returns the data set.
-            backbone: builds a backbone of the caller's own, used in place of `settings.backbone`.
+            build_backbone: makes a backbone of the caller's own, in place of `settings.backbone`.
             augmentation: of the views; None takes `Augmentation.moco_v2()`.
 
         Raises:
@@ -76,7 +76,7 @@ class Run:
                 f"--batch-size must be at most the number of training images, {images} in "
                 f"{dataset.name!r}. Received: {settings.batch_size}"
             )
-        encoder = build_encoder(settings, backbone)
+        encoder = build_encoder(settings, build_backbone)
         output = _open_output(settings, name)
         return cls(settings, dataset, skipped, encoder, name, output, augmentation)
 
@@ -168,7 +168,7 @@ def run(settings: Settings, read: Reader, **options) -> dict:
 def main(
     description: str,
     read: Reader,
-    backbone: Callable[[], keras.Model] | None = None,
+    build_backbone: Callable[[], keras.Model] | None = None,
     augmentation: Augmentation | None = None,
     **defaults,
 ) -> dict:
@@ -177,13 +177,13 @@ def main(
     Args:
         description: the recipe's docstring, shown by `--help`.
         read: as for `Run.prepare`.
-        backbone: as for `Run.prepare`.
+        build_backbone: as for `Run.prepare`.
         augmentation: as for `Run.prepare`.
         **defaults: the recipe's settings, by the names of `Settings`.
     """
     settings = parse_settings(description, **defaults)
     try:
-        prepared = Run.prepare(settings, read, backbone, augmentation)
+        prepared = Run.prepare(settings, read, build_backbone, augmentation)
     except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
     return prepared.execute()

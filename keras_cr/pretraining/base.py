@@ -158,7 +158,9 @@ class RationalePretrainer(keras.Model):
             self.encoder.branch((maps | context.get("maps", {}))[name], training=True)
         fits = [self._fit(maps[name], gradients[name]) for name in self.explained_views]
         fit = {name: sum(logs[name] for logs in fits) / len(fits) for name in fits[0]}
-        total = outcome.loss + self.rationale.weight * fit["fit_loss"]
+        # A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to
+        # trace, and two runs with one seed would log losses that differ in the last digit.
+        total = ops.sum(ops.stack([outcome.loss, self.rationale.weight * fit["fit_loss"]]))
         return total, logs | fit | {"loss": total}
 
     def _fit(self, feature_map, gradients) -> dict:

@@ -40,7 +40,7 @@ def settings(birds, output, **changes):
 
 
 def start(birds, output, **changes):
-    return run(settings(birds, output, **changes), read_cub, backbone=tiny_backbone)
+    return run(settings(birds, output, **changes), read_cub, build_backbone=tiny_backbone)
 
 
 def test_a_run_writes_everything_and_can_be_loaded_by_name(birds, tmp_path, capsys):
@@ -132,7 +132,9 @@ def test_initial_weights_from_a_file_and_from_a_preset(birds, tmp_path):
 def test_labels_and_a_test_split_are_not_needed(tmp_path):
     birds = synthetic_birds(2, train_per_class=8, test_per_class=1, image_size=48)
     unlabelled = type(birds)("birds", birds.images, None, [], np.ones(len(birds), bool))
-    metrics = run(settings("", tmp_path / "out"), lambda _: unlabelled, backbone=tiny_backbone)
+    metrics = run(
+        settings("", tmp_path / "out"), lambda _: unlabelled, build_backbone=tiny_backbone
+    )
     assert metrics["retrieval"] is None
     assert "no test split" in metrics["protocol"]["missing"]["retrieval"]
     assert (tmp_path / "out" / "report.html").is_file()
