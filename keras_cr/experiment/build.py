@@ -31,7 +31,7 @@ def build_encoder(
     """
     init = settings.init
     if init == "none" and build_backbone is not None:
-        backbone = build_backbone()
+        backbone = with_precision(build_backbone(), settings.precision)
     elif init in ("none", "imagenet"):
         backbone = backbone_from_name(
             settings.backbone, seed=settings.seed, dtype=settings.precision
@@ -39,9 +39,8 @@ def build_encoder(
         if init == "imagenet":
             load_imagenet_weights(backbone)
     elif init.endswith(".keras"):
-        backbone = keras.saving.load_model(init, compile=False)
-        if settings.precision != "float32":
-            backbone = with_precision(backbone, settings.precision)
+        model = keras.saving.load_model(init, compile=False)
+        backbone = with_precision(model, settings.precision)
     else:
         backbone = load_preset(init, expected=CommonRationaleEncoder, dtype=settings.precision)
     if isinstance(backbone, CommonRationaleEncoder):
@@ -92,6 +91,8 @@ def backbone_name(settings: Settings) -> str:
 
 def with_precision(model: keras.Model, precision: str) -> keras.Model:
     """The same model with the same weights under another dtype policy."""
+    if model.dtype_policy.name == precision:
+        return model
     config = with_dtype(keras.saving.serialize_keras_object(model), precision)
     twin = keras.saving.deserialize_keras_object(config)
     twin.set_weights(model.get_weights())

@@ -115,6 +115,8 @@ def test_other_arms(birds, tmp_path, rationale, precision):
     encoder = CommonRationaleEncoder.from_preset(str(tmp_path / "out" / "preset"))
     assert encoder.dtype_policy.name == "float32"
     assert encoder.num_detectors == (32 if rationale == "reference" else 1)
+    trained = keras.saving.load_model(tmp_path / "out" / "checkpoints" / "last.keras").encoder
+    assert {layer.dtype_policy.name for layer in trained.backbone.layers} == {precision}
 
 
 def test_initial_weights_from_a_file_and_from_a_preset(birds, tmp_path):
