@@ -4,6 +4,7 @@
 
 `photos` holds one folder a class, or `train` and `test` folders of such folders. Without a `test`
 folder a fifth of each class is held out for the evaluation. Labels are used for nothing else.
+All other settings are the package's defaults; --help shows them.
 
 Expected metrics: they depend on your images; see OUTPUT/report.html.
 """
@@ -12,17 +13,6 @@ from pathlib import Path
 
 from keras_cr import experiment
 from keras_cr.data import read_image_folder
-
-SETTINGS = {
-    "dataset": "folder",
-    "backbone": "resnet50",
-    "epochs": 100,
-    "batch_size": 64,
-    "image_size": 224,
-    "learning_rate": 0.03,
-    "momentum": 0.99,
-    "temperature": 0.2,
-}
 
 
 def read(data_dir):
@@ -33,4 +23,4 @@ def read(data_dir):
 
 
 if __name__ == "__main__":
-    experiment.main(__doc__, read, **SETTINGS)
+    experiment.main(__doc__, read, dataset="folder")

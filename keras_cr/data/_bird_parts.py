@@ -17,6 +17,8 @@ SLATE, SOOT, ROSE, HORN = "#5d7391", "#34353f", "#a8657a", "#a5713f"
 
 
 class Beak(NamedTuple):
+    """A tapering bill: its centre line from the head, the width at each point, and its colours."""
+
     name: str
     spine: tuple
     widths: tuple
@@ -67,6 +69,8 @@ class Body(NamedTuple):
 
 
 class Eye(NamedTuple):
+    """An iris of `radius`, in the bird's own coordinates, inside a ring."""
+
     name: str
     iris: str
     ring: str

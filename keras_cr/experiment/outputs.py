@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_cr.data import FineGrainedDataset, image_batches
+from keras_cr.evaluation import embed
 from keras_cr.evaluation.report import write_report
 from keras_cr.experiment.settings import Settings
 from keras_cr.visualization import curves, rationale_grid
@@ -29,9 +30,7 @@ def write_pictures(
     images = np.concatenate(
         list(image_batches(shown, settings.image_size, batch_size=8).as_numpy_iterator())
     )
-    maps = np.concatenate(
-        [encoder.encode(images[i : i + 8])["rationale"] for i in range(0, len(images), 8)]
-    )
+    maps = embed(encoder, images, batch_size=8).rationale
     titles = None
     if shown.labels is not None:
         titles = [shown.class_names[label] for label in shown.labels]
