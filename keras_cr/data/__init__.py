@@ -10,9 +10,10 @@ from keras_cr.data.images import (
     foreground_batches,
     image_batches,
     load_image,
+    read_images,
 )
 from keras_cr.data.synthetic_birds import synthetic_birds, write_cub_layout
-from keras_cr.data.views import two_views
+from keras_cr.data.views import random_views, two_views
 
 __all__ = [
     "Augmentation",
@@ -23,8 +24,10 @@ __all__ = [
     "foreground_batches",
     "image_batches",
     "load_image",
+    "random_views",
     "read_cub",
     "read_image_folder",
+    "read_images",
     "synthetic_birds",
     "two_views",
     "write_cub_layout",

@@ -6,7 +6,7 @@ the same resize and crop, so a place in one is the same place in the other.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -106,6 +106,44 @@ def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int)
         return tf.clip_by_value(resize_and_crop(read(index), image_size), 0.0, 255.0)
 
     return _batches(dataset, image, batch_size)
+
+
+def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarray:
+    """Reads some files into memory, resized and centre-cropped as evaluation sees them.
+
+    For files that are more than memory holds, see `image_batches`.
+
+    Args:
+        paths: N image files.
+        image_size: Side of the square images in pixels.
+
+    Returns:
+        (N, image_size, image_size, 3) uint8 RGB.
+
+    Raises:
+        UnreadableImageError: A file is missing or does not decode.
+        ValueError: `paths` is a single path, or `image_size` is not a positive integer.
+
+    Example:
+
+    >>> images = read_images(["sparrow.jpg", "wren.jpg"], image_size=224)
+    """
+    if isinstance(paths, str | os.PathLike):
+        raise ValueError(f"paths: must be a sequence of files; received one, {str(paths)!r}.")
+    if not isinstance(image_size, int | np.integer) or image_size < 1:
+        raise ValueError(f"image_size: must be a positive integer; received {image_size!r}.")
+    images = np.empty((len(paths), image_size, image_size, 3), "uint8")
+    for image, path in zip(images, map(os.fspath, paths), strict=True):
+        try:
+            pixels = resize_and_crop(load_image(path), image_size)
+        except tf.errors.OpError as error:
+            missing = isinstance(error, tf.errors.NotFoundError)
+            raise UnreadableImageError(
+                f"paths: {path!r} {'does not exist' if missing else 'does not decode'}; "
+                "give files in JPEG, PNG, BMP or GIF."
+            ) from error
+        image[:] = np.rint(np.clip(pixels, 0, 255))  # see image_batches
+    return images
 
 
 def foreground_batches(

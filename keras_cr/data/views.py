@@ -1,4 +1,4 @@
-"""Two random views of each image: stateless, in tf.data, resumable at any epoch.
+"""Random views of each image: stateless, in tf.data, resumable at any epoch.
 
 Every number is drawn from a seed that is a function of (seed, epoch) alone, at the image's position
 in the dataset and its view, so that a run continued at epoch k sees what the whole run would see.
@@ -48,19 +48,72 @@ def two_views(
     >>> views = two_views(train, image_size=224, batch_size=128, epochs=100)
     >>> pretrainer.fit(views, epochs=100, steps_per_epoch=len(train) // 128)
     """
-    steps = len(dataset) // batch_size if batch_size > 0 else 0
-    if not steps:
-        raise ValueError(
-            f"batch_size: must lie between 1 and the number of images, {len(dataset)} in "
-            f"{dataset.name!r}; received {batch_size}."
-        )
+    steps = _steps(dataset, batch_size)
     if epochs < 1 or first_epoch < 0:
         raise ValueError(
             "epochs, first_epoch: must be at least 1 and 0; "
             f"received epochs={epochs}, first_epoch={first_epoch}."
         )
     augmentation = augmentation or Augmentation.moco_v2()
-    read = image_reader(dataset)
+    drawn = _drawn(dataset, augmentation, 2, seed, steps * batch_size)
+    render = _renderer(dataset, augmentation, image_size)
+
+    def views(index, plan):
+        query, key = render(index, plan)
+        return {"query": query, "key": key, "index": index}
+
+    epoch_numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
+    batches = _batched(epoch_numbers.flat_map(drawn), views, batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(steps * epochs))
+
+
+def random_views(
+    dataset: FineGrainedDataset,
+    image_size: int,
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int = 0,
+    epoch: int = 0,
+) -> tf.data.Dataset:
+    """Returns one epoch of shuffled batches of one view of every image; none is left out.
+
+    Args:
+        dataset: The images.
+        image_size: Side of the views in pixels.
+        batch_size: Images a batch; the last batch holds what is left.
+        augmentation: What makes a view.
+        seed: With the epoch, decides the order and every view.
+        epoch: Number of the epoch.
+
+    Returns:
+        A `tf.data.Dataset` of (views, index): (B, image_size, image_size, 3) float32 RGB in
+        0..255, and the images' positions in the dataset (B,) int32.
+
+    Raises:
+        ValueError: The dataset holds fewer images than one batch.
+    """
+    _steps(dataset, batch_size)
+    drawn = _drawn(dataset, augmentation, 1, seed, len(dataset))
+    render = _renderer(dataset, augmentation, image_size)
+    plans = drawn(tf.constant(epoch, tf.int64))
+    return _batched(
+        plans, lambda index, plan: (*render(index, plan), index), batch_size, whole=False
+    )
+
+
+def _steps(dataset: FineGrainedDataset, batch_size: int) -> int:
+    """Whole batches an epoch, at least one."""
+    steps = len(dataset) // batch_size if batch_size > 0 else 0
+    if not steps:
+        raise ValueError(
+            f"batch_size: must lie between 1 and the number of images, {len(dataset)} in "
+            f"{dataset.name!r}; received {batch_size}."
+        )
+    return steps
+
+
+def _drawn(dataset, augmentation: Augmentation, number: int, seed: int, used: int):
+    """Returns a function: epoch -> `used` pairs of an image's position and its views' plan."""
 
     def one_epoch(epoch):
         order_seed, view_seed = tf.unstack(
@@ -68,23 +121,28 @@ def two_views(
         )
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(dataset)), order_seed, alg="philox"
-        )[: steps * batch_size]
-        draws = tf.gather(uniform((len(dataset), 2, DRAWS), view_seed), order)
+        )[:used]
+        draws = tf.gather(uniform((len(dataset), number, DRAWS), view_seed), order)
         return tf.data.Dataset.from_tensor_slices((order, augmentation.plan(draws)))
 
-    def views(index, plan):
-        image = read(index)
-        plans = (ViewPlan(*(value[view] for value in plan)) for view in range(2))
-        query, key = (augmentation.render(image, image_size, plan) for plan in plans)
-        return {"query": query, "key": key, "index": index}
+    return one_epoch
 
-    batches = (
-        tf.data.Dataset.range(first_epoch, first_epoch + epochs)
-        .flat_map(one_epoch)
-        .map(views, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
-    )
-    cardinality = tf.data.experimental.assert_cardinality(steps * epochs)
+
+def _renderer(dataset, augmentation: Augmentation, image_size: int):
+    """Returns a function for graphs: position and plan -> the views of one image, decoded once."""
+    read = image_reader(dataset)
+
+    def render(index, plan: ViewPlan) -> list[tf.Tensor]:
+        image = read(index)
+        plans = zip(*(tf.unstack(value, axis=0) for value in plan), strict=True)
+        return [augmentation.render(image, image_size, ViewPlan(*each)) for each in plans]
+
+    return render
+
+
+def _batched(pairs: tf.data.Dataset, views, batch_size: int, whole: bool = True):
+    batches = pairs.map(views, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1  # the images run in parallel already
-    return batches.apply(cardinality).prefetch(tf.data.AUTOTUNE).with_options(options)
+    batches = batches.batch(batch_size, drop_remainder=whole)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -61,12 +61,17 @@ def check_split(train_x, train_y, test_x, test_y) -> tuple[np.ndarray, ...]:
             f"`test_y` must have one label a row of `test_x`, shape ({len(test_x)},); "
             f"received shape {test_y.shape}."
         )
-    if train_x.shape[1] != test_x.shape[1]:
-        raise ValueError(
-            f"`train_x` and `test_x` must have the same width; received {train_x.shape[1]} and "
-            f"{test_x.shape[1]} channels. Embed both with one encoder."
-        )
+    check_same_width(train_x, test_x, "train_x", "test_x")
     return train_x, train_y, test_x, test_y
+
+
+def check_same_width(a: np.ndarray, b: np.ndarray, a_name: str, b_name: str) -> None:
+    """Raises ValueError if two sets of features have different numbers of channels."""
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"`{a_name}` and `{b_name}` must have the same width; received {a.shape[1]} and "
+            f"{b.shape[1]} channels. Embed both with one encoder."
+        )
 
 
 def squared_norms(features: np.ndarray) -> np.ndarray:

@@ -1,13 +1,17 @@
 """Linear probe: multinomial logistic regression on frozen embeddings."""
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from keras_cr.evaluation._checks import check_split, normalize
+from keras_cr.evaluation._optional import scikit_learn
 
+GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+HELD_OUT = 0.2
 TOLERANCE = 1e-5  # of the gradient's largest entry; scikit-learn's 1e-4 stops visibly early
 ITERATIONS, ROUNDS = 1000, 4  # L-BFGS goes on from where it stopped, three times at most
 SMALL = 10**8  # multiply-adds a product up to which more threads cost more than they bring
@@ -19,8 +23,8 @@ def linear_probe(
     test_x,
     test_y,
     seed: int = 0,
-    grid: Sequence[float] = (1.0, 10.0, 100.0, 1000.0, 10000.0),
-    held_out: float = 0.2,
+    grid: Sequence[float] = GRID,
+    held_out: float = HELD_OUT,
 ) -> dict[str, float | int | bool | None]:
     """Test accuracy of an L2-regularised logistic regression fitted by L-BFGS.
 
@@ -49,35 +53,63 @@ def linear_probe(
         ValueError: if the shapes disagree, a value is not finite, train has one class, or an
             option is out of range.
     """
+    train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
+    probe = fit_linear_probe(train_x, train_y, seed, grid, held_out)
+    return {"top1": float(np.mean(probe.predict(test_x) == test_y)), **probe.details()}
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearProbe:
+    """A fitted logistic regression, and how its C was chosen; see `linear_probe`."""
+
+    model: object = dataclasses.field(repr=False)
+    center: np.ndarray = dataclasses.field(repr=False)
+    c: float
+    held_out_top1: float | None
+    iterations: int
+    converged: bool
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """The class of each image: (M, C) -> (M,), of the training labels' type."""
+        features = normalize(np.asarray(features, "float32")) - self.center
+        with _threads(features.size * len(self.model.classes_)):
+            return self.model.predict(features)
+
+    def details(self) -> dict[str, float | int | bool | None]:
+        """How the fit came about, as `linear_probe` reports it."""
+        names = ("c", "held_out_top1", "iterations", "converged")
+        return {name: getattr(self, name) for name in names}
+
+
+def fit_linear_probe(
+    train_x,
+    train_y,
+    seed: int = 0,
+    grid: Sequence[float] = GRID,
+    held_out: float = HELD_OUT,
+) -> LinearProbe:
+    """Chooses C on a held-out part of train and fits all of it; arguments as `linear_probe`."""
     if not grid or min(grid) <= 0:
         raise ValueError(f"`grid` must hold positive values of C; received {tuple(grid)}.")
     if not 0 < held_out < 1:
         raise ValueError(f"`held_out` must be a fraction between 0 and 1; received {held_out}.")
-    train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
-    train_x, test_x = (normalize(x).astype("float64") for x in (train_x, test_x))
-    center = train_x.mean(axis=0)
-    train_x -= center
-    test_x -= center
+    train_x, train_y = normalize(np.asarray(train_x, "float32")), np.asarray(train_y)
+    center = train_x.mean(axis=0, dtype="float64")
+    train_x = train_x - center  # float64: float32 stops L-BFGS before its tolerance
     grid = sorted(grid)
     chosen, best = grid[len(grid) // 2], None
     held = stratified_part(train_y, held_out, seed)
     kept_classes = np.unique(train_y[~held])
     with _threads(train_x.size * len(kept_classes)):
         if held.any() and len(grid) > 1:
-            for c in grid:
-                model, _, _ = _fit(train_x[~held], train_y[~held], c)
+            model = None
+            for c in grid:  # each starts where the last one ended
+                model, _, _ = _fit(train_x[~held], train_y[~held], c, model)
                 accuracy = float(model.score(train_x[held], train_y[held]))
                 if best is None or accuracy > best:
                     chosen, best = c, accuracy
         model, iterations, converged = _fit(train_x, train_y, chosen)
-        top1 = float(np.mean(model.predict(test_x) == test_y))
-    return {
-        "top1": top1,
-        "c": float(chosen),
-        "held_out_top1": best,
-        "iterations": iterations,
-        "converged": converged,
-    }
+    return LinearProbe(model, center, float(chosen), best, iterations, converged)
 
 
 def stratified_part(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -91,12 +123,17 @@ def stratified_part(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     return drawn
 
 
-def _fit(x: np.ndarray, y: np.ndarray, c: float):
-    """Fits until converged or for ITERATIONS * ROUNDS: (model, iterations, converged)."""
+def _fit(x: np.ndarray, y: np.ndarray, c: float, model=None):
+    """Fits until converged or for ITERATIONS * ROUNDS: (model, iterations, converged).
+
+    A `model` that was fitted to the same data with another C goes on from its own weights.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=c, tol=TOLERANCE, max_iter=ITERATIONS, warm_start=True)
+    if model is None:
+        model = LogisticRegression(tol=TOLERANCE, max_iter=ITERATIONS, warm_start=True)
+    model.set_params(C=c)
     iterations = 0
     for _ in range(ROUNDS):
         with warnings.catch_warnings(record=True) as caught:
@@ -114,11 +151,7 @@ def _fit(x: np.ndarray, y: np.ndarray, c: float):
 
 def _threads(work: int) -> contextlib.AbstractContextManager:
     """One BLAS thread for small products; raises ImportError where scikit-learn is missing."""
-    try:
+    with scikit_learn("The linear probe"):
         import sklearn  # noqa: F401
         from threadpoolctl import threadpool_limits
-    except ImportError as error:
-        raise ImportError(
-            'The linear probe needs scikit-learn: pip install "keras-cr[recipes]"'
-        ) from error
     return threadpool_limits(1) if work < SMALL else contextlib.nullcontext()

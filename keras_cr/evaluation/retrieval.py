@@ -1,66 +1,129 @@
-"""Leave-one-out retrieval: every image asks for the others of its class."""
+"""Retrieval: every query image asks a gallery for the images of its class."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from keras_cr.evaluation._checks import check_features, check_labels, normalize, ranking_keys
+from keras_cr.evaluation._checks import (
+    check_features,
+    check_labels,
+    check_same_width,
+    normalize,
+    ranking_keys,
+)
+
+KS = (1, 2, 4, 5, 8)
 
 
 def retrieval(
     embeddings,
     labels,
-    ks: Sequence[int] = (1, 5),
+    gallery=None,
+    gallery_labels=None,
+    ks: Sequence[int] = KS,
     chunk_size: int | None = None,
 ) -> dict[str, float | int]:
-    """Rank-k accuracy and mean average precision of leave-one-out retrieval.
+    """Rank-k accuracy, R-precision, mAP and mAP@R of retrieval by cosine similarity.
 
-    Each image is a query to all others, ranked in full by cosine similarity; equal similarities
-    are ranked by index. Images that are alone in their class have nothing to find: they stay in
-    the gallery, are no queries, and `queries` says how many were asked.
+    Each image is a query to the gallery, which is ranked in full; equal similarities are ranked
+    by index. Without `gallery`, the queries are asked among themselves, each left out of its own
+    ranking (leave-one-out). A query whose class the gallery lacks has nothing to find: it is not
+    asked, and `queries` says how many were.
 
     Args:
         embeddings: (N, C), of any length; they are L2-normalised here.
-        labels: (N,), integers or strings, of at least two classes.
+        labels: (N,), integers or strings.
+        gallery: (M, C), or None for leave-one-out.
+        gallery_labels: (M,), of the same kind as `labels`.
         ks: the ranks k to report.
-        chunk_size: queries ranked at a time; by default chosen from N. Memory grows with
-            chunk_size x N, never with N x N.
+        chunk_size: queries ranked at a time; by default chosen from the gallery's size. Memory
+            grows with chunk_size x M, never with N x M.
 
     Returns:
-        A dict of fractions and one count:
-        `rank{k}`: share of queries with an image of their class among the k nearest;
-        `map`: mean over queries of the average precision, the mean of the precision at the rank
-        of *every* relevant image (sklearn.metrics.average_precision_score, not mAP@R);
-        `queries`: the number of queries.
+        A dict of means over the queries, fractions, and one count. With R the number of a query's
+        relevant images in the gallery and P(i) the precision among the first i:
+
+        - `rank{k}`: whether one of the k nearest is relevant (Recall@k in metric learning).
+        - `r_precision`: P(R).
+        - `map`: the mean of P(i) over the ranks i of *every* relevant image
+          (sklearn.metrics.average_precision_score).
+        - `map_at_r`: the sum of P(i) over the relevant ranks i <= R, divided by R (Musgrave et
+          al., "A metric learning reality check", 2020).
+        - `queries`: the number of queries asked.
 
     Raises:
         ValueError: if the shapes disagree, a value is not finite, there is only one class, no
-            class has two images, or a k is not positive.
+            query has anything to find, or a k is not positive.
+    """
+    if any(k < 1 for k in ks):
+        raise ValueError(f"`ks` must be ranks of at least 1; received {tuple(ks)}.")
+    each = retrieval_per_query(embeddings, labels, gallery, gallery_labels, chunk_size)
+    return summarize_retrieval(each, ks)
+
+
+def summarize_retrieval(
+    each: dict[str, np.ndarray], ks: Sequence[int] = KS
+) -> dict[str, float | int]:
+    """The means of what `retrieval_per_query` returned; see `retrieval`."""
+    asked = each["relevant"] > 0
+    means = {name: float(each[name][asked].mean()) for name in ("r_precision", "map", "map_at_r")}
+    first = each["first_rank"][asked]
+    return {**{f"rank{k}": float(np.mean(first <= k)) for k in ks}, **means, "queries": len(first)}
+
+
+def retrieval_per_query(
+    embeddings, labels, gallery=None, gallery_labels=None, chunk_size: int | None = None
+) -> dict[str, np.ndarray]:
+    """What `retrieval` averages, for each query.
+
+    Args:
+        embeddings, labels, gallery, gallery_labels, chunk_size: as for `retrieval`.
+
+    Returns:
+        A dict of arrays (N,): `relevant`, the number of images to find; `first_rank`, the rank of
+        the first found, from 1 (0 where there is none); and `r_precision`, `map` (the query's
+        average precision) and `map_at_r`, NaN where there is nothing to find.
+
+    Raises:
+        ValueError: as `retrieval`.
     """
     embeddings = check_features(embeddings, "embeddings")
     labels = check_labels(labels, embeddings, "labels", "embeddings")
-    if any(k < 1 for k in ks):
-        raise ValueError(f"`ks` must be ranks of at least 1; received {tuple(ks)}.")
-    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    asked = np.flatnonzero(sizes[classes] > 1)
+    alone = gallery is None
+    if alone != (gallery_labels is None):
+        raise ValueError("`gallery` and `gallery_labels` go together: give both or neither.")
+    if alone:
+        gallery, gallery_labels = embeddings, labels
+    else:
+        gallery = check_features(gallery, "gallery")
+        gallery_labels = check_labels(gallery_labels, gallery, "gallery_labels", "gallery")
+        check_same_width(embeddings, gallery, "embeddings", "gallery")
+    names, classes = np.unique(np.concatenate([labels, gallery_labels]), return_inverse=True)
+    classes, found_classes = classes[: len(labels)], classes[len(labels) :]
+    relevant = np.bincount(found_classes, minlength=len(names))[classes] - alone
+    asked = np.flatnonzero(relevant > 0)
     if not asked.size:
-        raise ValueError(
-            f"`labels` must hold a class of at least two images to retrieve; all {len(sizes)} "
-            "classes have one."
-        )
-    features, index = normalize(embeddings), np.arange(len(embeddings))
-    queries = features if len(asked) == len(features) else features[asked]
-    first, precision = np.empty(len(asked), "int64"), np.empty(len(asked))
-    for rows, keys in ranking_keys(queries, features, index << 1, chunk_size):
-        own, inner = asked[rows], np.arange(rows.stop - rows.start)
-        keys |= classes[own, None] == classes  # the lowest bit: of the query's class
-        keys[inner, own] = np.iinfo("int64").max - 1  # the query itself: last, not relevant
+        reason = "one image of each class" if alone else "no image of a class in `labels`"
+        raise ValueError(f"`{'labels' if alone else 'gallery_labels'}` hold {reason}: no query.")
+    unit = normalize(embeddings)
+    others = unit if alone else normalize(gallery)
+    queries = unit if len(asked) == len(unit) else unit[asked]
+    ties = np.arange(len(gallery)) << 1
+    result = {name: np.full(len(labels), np.nan) for name in ("r_precision", "map", "map_at_r")}
+    first_rank = np.zeros(len(labels), "int64")
+    for rows, keys in ranking_keys(queries, others, ties, chunk_size):
+        own = asked[rows]
+        keys |= classes[own, None] == found_classes  # the lowest bit: of the query's class
+        if alone:  # the query itself: last, not relevant
+            keys[np.arange(len(own)), own] = np.iinfo("int64").max - 1
         keys.sort(axis=1)
         row, rank = np.nonzero(keys & 1)
-        relevant = sizes[classes[own]] - 1
-        starts = np.cumsum(relevant) - relevant
-        found = np.arange(len(row)) - starts[row] + 1  # relevant images up to and with this one
-        first[rows] = rank[starts] + 1
-        precision[rows] = np.bincount(row, found / (rank + 1), len(inner)) / relevant
-    metrics = {f"rank{k}": float(np.mean(first <= k)) for k in ks}
-    return {**metrics, "map": float(precision.mean()), "queries": len(asked)}
+        total = relevant[own]
+        starts = np.cumsum(total) - total
+        precision = (np.arange(len(row)) - starts[row] + 1) / (rank + 1)  # P at each found image
+        early = rank < total[row]
+        first_rank[own] = rank[starts] + 1
+        result["map"][own] = np.bincount(row, precision, len(own)) / total
+        result["map_at_r"][own] = np.bincount(row, precision * early, len(own)) / total
+        result["r_precision"][own] = np.bincount(row, early, len(own)) / total
+    return {"relevant": relevant, "first_rank": first_rank, **result}

@@ -87,8 +87,12 @@ class RationaleBranch(keras.layers.Layer):
         return self.batch_norm(self.detectors(feature_map), training=training)
 
     def call(self, feature_map, training=False, normalization=None):
+        return self.combine(self.scores(feature_map, training=training), normalization)
+
+    def combine(self, scores, normalization=None):
+        """The map of the detectors' `scores`: `(B, H, W, num_detectors)` to `(B, H, W)`."""
         over = normalization or self.normalization
-        scores = ops.max(self.scores(feature_map, training=training), axis=-1)
+        scores = ops.max(scores, axis=-1)
         fired = ops.relu(scores)  # the maximum of the rectified is the rectified maximum
         if over == "image":
             fires = ops.any(scores > 0, axis=(1, 2), keepdims=True)

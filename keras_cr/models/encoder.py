@@ -102,15 +102,18 @@ class CommonRationaleEncoder(keras.Model):
 
         Returns:
             A dict: `embedding` (as from calling the encoder), `average_embedding` `(B, C)` (plain
-            average pooling, unit length), `rationale` `(B, h, w)` in 0..1, and `feature_map`
-            `(B, h, w, C)`.
+            average pooling, unit length), `rationale` `(B, h, w)` in 0..1, `detections`
+            `(B, h, w, K)` (every detector's normalised response; it fires where that is positive)
+            and `feature_map` `(B, h, w, C)`.
         """
         feature_map = self.feature_map(ops.convert_to_tensor(images))
-        rationale = self.branch(feature_map)
+        detections = self.branch.scores(feature_map)
+        rationale = self.branch.combine(detections)
         return {
             "embedding": self.embed(feature_map, rationale),
             "average_embedding": self.pool(feature_map),
             "rationale": rationale,
+            "detections": detections,
             "feature_map": feature_map,
         }
 

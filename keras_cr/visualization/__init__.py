@@ -1,7 +1,21 @@
-"""Pictures of what an encoder weighs and of how it was trained, as arrays and PNG files."""
+"""Pictures of what an encoder weighs, detects and finds, and of how it was trained.
+
+Each drawing function returns a `Picture`, an array that a notebook shows, and writes it to a file
+if it is given a path.
+"""
 
 from keras_cr.visualization.curves import curves
+from keras_cr.visualization.detectors import detector_grid
+from keras_cr.visualization.gallery import retrieval_gallery
 from keras_cr.visualization.grid import rationale_grid
 from keras_cr.visualization.overlay import overlay
+from keras_cr.visualization.picture import Picture
 
-__all__ = ["curves", "overlay", "rationale_grid"]
+__all__ = [
+    "Picture",
+    "curves",
+    "detector_grid",
+    "overlay",
+    "rationale_grid",
+    "retrieval_gallery",
+]

@@ -3,34 +3,40 @@
 import csv
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from keras_cr.visualization._optional import optional
+from keras_cr.visualization._sheet import BLUE, ORANGE
+from keras_cr.visualization.picture import Picture
 
 COLUMNS = 3
-BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito's, apart for any colour vision
 
 
 def curves(
-    history: Mapping[str, Sequence[float]] | str | os.PathLike, path: str | os.PathLike
-) -> Path:
+    history: Mapping[str, Sequence[float]] | str | os.PathLike,
+    path: str | os.PathLike | None = None,
+) -> Picture:
     """Draws one panel a metric over the epochs; `val_` metrics share the panel of theirs.
 
     Args:
         history: `model.fit(...).history`, or a CSV file of `keras.callbacks.CSVLogger`: a header
             of names, a row an epoch. A column `epoch` is the axis, counted from 0 as Keras does
             and shown from 1. Cells that hold no number are left out.
-        path: PNG file to write; its folder is made.
+        path: PNG file to write; its folder is made. None writes nothing.
 
     Returns:
-        `path`.
+        The panels, a `Picture` (height, width, 3) uint8, which a notebook shows.
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: `history` holds no metric, or its columns differ in length.
+        ValueError: `history` holds no metric, or its columns differ in length, or `path` does not
+            end in '.png'.
         FileNotFoundError: there is no such CSV file.
+
+    Example:
+
+    >>> curves(model.fit(views, epochs=100).history)
     """
     columns = history if isinstance(history, Mapping) else _read(history)
     columns = {name: np.array([_number(v) for v in values]) for name, values in columns.items()}
@@ -67,9 +73,12 @@ def curves(
     for axis in figure.axes[len(panels) :]:
         axis.remove()
     figure.supxlabel("epoch", fontsize=10)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
-    return Path(path)
+    canvas = optional("matplotlib.backends.backend_agg", "matplotlib").FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Picture(np.array(canvas.buffer_rgba())[..., :3])
+    if path is not None:
+        picture.save(path)
+    return picture
 
 
 def _draw(axis, epochs: np.ndarray, values: np.ndarray, color: str, label: str) -> None:

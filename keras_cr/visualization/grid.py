@@ -2,84 +2,67 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from keras_cr.visualization._optional import optional
-from keras_cr.visualization.overlay import check_images, overlay
+from keras_cr.visualization._inputs import IMAGE_SIZE, check_titles, read
+from keras_cr.visualization._sheet import GAP, Sheet, fitted, line_height
+from keras_cr.visualization.overlay import overlay
+from keras_cr.visualization.picture import Picture
 
 CELL = 192  # pixels a picture is enlarged or reduced to
-GAP, PAIR_GAP = 16, 2  # pixels of white between pairs, and within one
-TEXT = 18  # pixels of a title's letters
+PAIR_GAP = 2  # pixels of white within a pair
 
 
 def rationale_grid(
-    images: np.ndarray,
+    images: np.ndarray | Sequence[str | os.PathLike],
     maps: np.ndarray,
     path: str | os.PathLike | None = None,
     columns: int = 4,
     titles: Sequence[str] | None = None,
     alpha: float = 0.6,
-) -> np.ndarray:
+    image_size: int = IMAGE_SIZE,
+) -> Picture:
     """Draws pairs, image left and overlay right, row by row.
 
     Args:
-        images: (N, H, W, 3), RGB 0..255, uint8 or float.
+        images: (N, H, W, 3), RGB 0..255, uint8 or float; or N files, see `overlay`.
         maps: (N, h, w), in 0..1.
         path: PNG file to write; its folder is made. None writes nothing.
         columns: pairs a row.
         titles: N lines, one above each pair; what is too long for it is cut.
         alpha: weight of the colours; see `overlay`.
+        image_size: side in pixels that files are read at; arrays keep their size.
 
     Returns:
-        The sheet, (height, width, 3) uint8; pictures have a longer side of 192 pixels.
+        The sheet, a `Picture` (height, width, 3) uint8, which a notebook shows; images have a
+        longer side of 192 pixels.
 
     Raises:
         ImportError: matplotlib or Pillow is missing.
-        ValueError: shapes, ranges or lengths don't fit, or `columns` is not positive.
+        ValueError: shapes, ranges or lengths don't fit, a file does not decode, or `columns` is not
+            positive.
+
+    Example:
+
+    >>> rationale_grid(images, encoder.encode(images)["rationale"], path="rationales.png")
     """
-    images = check_images(images)
+    images = read(images, image_size)
     if columns < 1:
         raise ValueError(f"`columns` must be at least 1; received {columns}.")
-    if titles is not None and len(titles) != len(images):
-        raise ValueError(
-            f"`titles` must have one line for each of the {len(images)} images; received "
-            f"{len(titles)}."
-        )
+    check_titles(titles, len(images))
     laid = overlay(images, maps, alpha)
-    pil = optional("PIL.Image", "Pillow")
-    scale = CELL / max(images.shape[1:3])
-    height, width = (max(round(scale * side), 1) for side in images.shape[1:3])
-    head = 0 if titles is None else TEXT + 8
+    width, height = fitted(images, CELL)
+    head = 0 if titles is None else line_height()
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     pair_width, pair_height = 2 * width + PAIR_GAP, head + height
-    sheet = pil.new(
-        "RGB",
-        (GAP + columns * (pair_width + GAP), GAP + rows * (pair_height + GAP)),
-        "white",
-    )
+    sheet = Sheet(GAP + columns * (pair_width + GAP), GAP + rows * (pair_height + GAP))
     for index, pair in enumerate(zip(images, laid, strict=True)):
         row, column = divmod(index, columns)
         x, y = GAP + column * (pair_width + GAP), GAP + row * (pair_height + GAP)
         for side, pixels in enumerate(pair):
-            picture = pil.fromarray(pixels).resize((width, height), pil.Resampling.BICUBIC)
-            sheet.paste(picture, (x + side * (width + PAIR_GAP), y + head))
+            sheet.paste(pixels, (x + side * (width + PAIR_GAP), y + head), (width, height))
         if titles is not None:
-            _write(sheet, (x, y), str(titles[index]), pair_width)
-    if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(path, format="PNG")
-    return np.asarray(sheet)
-
-
-def _write(sheet, corner: tuple[int, int], text: str, width: int) -> None:
-    """Writes a line, cut with an ellipsis where it is wider than `width` pixels."""
-    font = optional("PIL.ImageFont", "Pillow").load_default(TEXT)
-    draw = optional("PIL.ImageDraw", "Pillow").Draw(sheet)
-    short = text = " ".join(text.split())
-    while short and draw.textlength(short, font) > width:
-        text = text[:-1]
-        short = text.rstrip() + "…"
-    draw.text(corner, short, fill="#222222", font=font)
+            sheet.write(titles[index], (x, y), pair_width)
+    return sheet.finish(path)

@@ -10,6 +10,7 @@ from keras_cr.data import (
     foreground_batches,
     image_batches,
     load_image,
+    read_images,
 )
 from tests.data.helpers import dataset, pixels, save_image
 
@@ -78,6 +79,26 @@ def test_any_shape_becomes_the_central_square(shape):
     np.testing.assert_allclose(
         batch[0, -6:, -6:], np.broadcast_to([200, 100, 0], (6, 6, 3)), atol=1
     )
+
+
+def test_read_images_gives_the_pixels_of_image_batches(files):
+    images = read_images([files[2], str(files[0])], image_size=24)
+    (batch,) = image_batches(dataset(2, images=[files[2], files[0]]), 24, batch_size=2)
+    assert (images.shape, images.dtype) == ((2, 24, 24, 3), np.uint8)
+    np.testing.assert_array_equal(images, np.rint(batch))
+    assert read_images([], 24).shape == (0, 24, 24, 3)
+
+
+def test_read_images_refuses(files):
+    files[1].write_bytes(files[1].read_bytes()[:60])
+    with pytest.raises(UnreadableImageError, match=r"1\.png' does not decode; .* PNG"):
+        read_images(files, 24)
+    with pytest.raises(UnreadableImageError, match=r"absent\.png' does not exist"):
+        read_images([files[0], "absent.png"], 24)
+    with pytest.raises(ValueError, match="received one, 'a.png'"):
+        read_images("a.png", 24)
+    with pytest.raises(ValueError, match="image_size: must be a positive integer; received 0"):
+        read_images(files, 0)
 
 
 def test_foreground_has_the_geometry_of_the_images():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_cr.data import Augmentation, two_views
+from keras_cr.data import Augmentation, random_views, two_views
 from tests.data.helpers import dataset, pixels, save_image
 
 STILL = Augmentation(
@@ -233,3 +233,22 @@ def test_wrong_arguments_are_refused(options, message):
 def test_wrong_augmentations_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field}: must .*received"):
         Augmentation(**{field: value})
+
+
+def test_random_views_hold_every_image_once_and_repeat_with_seed_and_epoch():
+    data = dataset(10)
+    runs = [
+        list(random_views(data, 24, 4, Augmentation.moco_v2(), *numbers).as_numpy_iterator())
+        for numbers in ((3, 0), (3, 0), (3, 1), (4, 0))
+    ]
+    assert [len(index) for _, index in runs[0]] == [4, 4, 2]
+    views = [np.concatenate([v for v, _ in run]) for run in runs]
+    orders = [np.concatenate([i for _, i in run]) for run in runs]
+    assert all(sorted(order) == list(range(10)) for order in orders)
+    assert (views[0].shape, views[0].dtype) == ((10, 24, 24, 3), np.float32)
+    np.testing.assert_array_equal(views[0], views[1])
+    for other in (2, 3):
+        assert list(orders[0]) != list(orders[other])
+        assert (views[0] != views[other]).any()
+    with pytest.raises(ValueError, match="batch_size: .* 10 in 'blocks'; received 11"):
+        random_views(data, 24, 11, Augmentation.moco_v2())

@@ -27,13 +27,14 @@ def data(n=60, classes=4, channels=8, noise=1.0, seed=0):
 def test_nearest_neighbour_agrees_with_scikit_learn(seed):
     train_x, train_y, test_x, test_y = data(seed=seed)
     oracle = KNeighborsClassifier(1, metric="cosine").fit(train_x, train_y)
-    assert knn(train_x, train_y, test_x, test_y) == {"top1": oracle.score(test_x, test_y)}
+    expected = oracle.score(test_x, test_y)
+    assert knn(train_x, train_y, test_x, test_y, k=1)["top1"] == pytest.approx(expected)
 
 
 def test_votes_agree_with_scikit_learn_where_no_vote_ties():
     train_x, train_y, test_x, test_y = data(classes=2)  # two classes, odd k: no ties
     oracle = KNeighborsClassifier(7, metric="cosine").fit(train_x, train_y)
-    expected = {"top1": oracle.score(test_x, test_y)}
+    expected = {"top1": oracle.score(test_x, test_y), "k": 7, "leave_one_out_top1": None}
     for chunk_size in (None, 1, 10):
         assert knn(train_x, train_y, test_x, test_y, k=7, chunk_size=chunk_size) == expected
 
@@ -42,8 +43,30 @@ def test_a_tied_vote_goes_to_the_nearest():
     angles = np.deg2rad([40, 10, 30, 20])
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     # from 0 degrees, nearest first: b, c, c, b -> two votes each, b is nearest
-    assert knn(points, ["b", "b", "c", "c"], [[1, 0]], ["b"], k=4) == {"top1": 1.0}
-    assert knn(points, ["b", "b", "c", "c"], [[1, 0]], ["c"], k=3) == {"top1": 1.0}
+    assert knn(points, ["b", "b", "c", "c"], [[1, 0]], ["b"], k=4)["top1"] == 1
+    assert knn(points, ["b", "b", "c", "c"], [[1, 0]], ["c"], k=3)["top1"] == 1
+
+
+def test_k_is_chosen_by_leave_one_out_on_train():
+    train_x, train_y, test_x, test_y = data(classes=2, noise=2.0)
+    accuracy = {}
+    for k in (1, 5, 15):
+        model = KNeighborsClassifier(k, metric="cosine").fit(train_x, train_y)
+        # leave-one-out: scikit-learn's neighbours of the fitted points leave out the point itself
+        votes = train_y[model.kneighbors(return_distance=False)].mean(axis=1) > 0.5
+        accuracy[k] = float(np.mean(votes == train_y))
+    best = max(accuracy, key=accuracy.get)
+    result = knn(train_x, train_y, test_x, test_y, grid=(15, 1, 5, 60, 1000))
+    assert (result["k"], result["leave_one_out_top1"]) == (best, pytest.approx(accuracy[best]))
+    assert result["top1"] == knn(train_x, train_y, test_x, test_y, k=best)["top1"]
+    shuffled = knn(train_x, train_y, test_x, test_y[::-1], grid=(1, 5, 15))
+    assert shuffled["k"] == best, "the test labels play no part in it"
+
+
+def test_the_smaller_k_wins_a_tie():
+    points = np.repeat(np.eye(2), 6, axis=0)
+    labels = np.repeat([0, 1], 6)
+    assert knn(points, labels, points, labels, grid=(3, 1, 5))["k"] == 1
 
 
 def test_linear_probe_is_the_optimum_of_the_c_it_reports():
@@ -106,6 +129,8 @@ def test_refusals(probe, change, message):
 def test_refused_options():
     with pytest.raises(ValueError, match="`k` must be from 1 to .* 60; received 61"):
         knn(*data(), k=61)
+    with pytest.raises(ValueError, match="`grid` must hold a k from 1 to 59, .* received"):
+        knn(*data(), grid=(60, 100))
     with pytest.raises(ValueError, match="`grid`"):
         linear_probe(*data(), grid=(0.0, 1.0))
     with pytest.raises(ValueError, match="`held_out`"):

@@ -15,9 +15,16 @@ def test_by_hand():
     maps = np.array([[[1.0, 0.5], [0.5, 0.0]]])
     result = localization(maps, quarter())
     assert result["energy_ratio"] == pytest.approx(0.5 / 0.25)
+    assert result["energy"] == pytest.approx(0.5)
     assert result["pointing_game"] == 1
-    assert result["uniform"] == pytest.approx({"energy_ratio": 1, "pointing_game": 0.25})
-    assert result["center_prior"] == pytest.approx({"energy_ratio": 1, "pointing_game": 0.25})
+    # enlarged to 8 x 8: half the peak reaches along both sides, 0.8 of it 4 pixels, as the mask
+    assert (result["box_iou"], result["box_found"]) == (16 / 64, 0)
+    narrow = localization(maps, quarter(), thresholds={"rationale": 0.8})
+    assert (narrow["box_iou"], narrow["box_found"]) == (1, 1)
+    nothing = {"energy": 0.25, "energy_ratio": 1, "pointing_game": 0.25}
+    whole = {"box_iou": 16 / 64, "box_found": 0}
+    assert result["uniform"] == pytest.approx(nothing | whole)
+    assert result["center_prior"] == pytest.approx(nothing | whole)
     assert (result["images"], result["foreground_share"]) == (1, 0.25)
 
 
@@ -26,8 +33,14 @@ def test_a_centred_object_is_found_by_the_centre_prior():
     mask[:, 3:6, 3:6] = 1
     result = localization(np.ones((2, 3, 3)), mask)
     prior = center_prior(3, 3)
-    expected = prior[1, 1] / prior.sum() * 9
-    assert result["center_prior"] == pytest.approx({"energy_ratio": expected, "pointing_game": 1})
+    energy = prior[1, 1] / prior.sum()
+    assert result["center_prior"]["energy"] == pytest.approx(energy)
+    assert result["center_prior"]["energy_ratio"] == pytest.approx(9 * energy)
+    assert result["center_prior"]["pointing_game"] == 1
+    # 1 at pixel 4, falling by 0.589 in 3 pixels: half is reached 2 pixels away, 0.7 one away
+    assert result["center_prior"]["box_iou"] == pytest.approx(9 / 25)
+    narrow = localization(np.ones((2, 3, 3)), mask, thresholds={"center_prior": 0.7})
+    assert (narrow["center_prior"]["box_iou"], narrow["center_prior"]["box_found"]) == (1, 1)
     assert prior[1, 1] == 1
     assert prior[0, 1] == pytest.approx(np.exp(-8 / 9))
     assert result["uniform"]["pointing_game"] == pytest.approx(1 / 9)
@@ -71,6 +84,7 @@ def test_empty_foregrounds_and_empty_maps():
         (np.ones((1, 2, 2)), 255 * quarter(), "divide masks in 0..255 by 255"),
         (np.ones((1, 2, 2)), 0 * quarter(), "empty in all 1"),
         (np.ones((1, 2, 2)), quarter()[0], "`foreground` must have shape"),
+        (np.ones((1, 2, 2)), quarter()[:, :4], "`foreground` must have shape"),
     ],
 )
 def test_refusals(maps, masks, message):

@@ -1,0 +1,76 @@
+"""What each test image got: the rows that any comparison of two encoders is paired by."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_cr.evaluation.evaluate import Evaluation
+
+
+def write_per_image(evaluation: Evaluation, path: str | os.PathLike) -> Path:
+    """Writes a CSV file with a row a test image and pooling, whole or not at all.
+
+    Args:
+        evaluation: what `evaluate_features` returned.
+        path: the file; its folder is made, an earlier file replaced.
+
+    Returns:
+        `path`. The columns are `image` (its file, or its position in the data set), `label`,
+        `pooling`, and `protocol.name` for everything in `evaluation.per_image`, such as
+        `retrieval.average_precision` or `knn.predicted`.
+    """
+    features = evaluation.features
+    dataset, rows = features.dataset, features.rows("test")
+    files = isinstance(dataset.images, list)
+    table = []
+    for pooling, protocols in evaluation.per_image.items():
+        columns = {
+            f"{protocol}.{name}": values
+            for protocol, found in protocols.items()
+            for name, values in found.items()
+        }
+        for position, row in enumerate(rows):
+            table.append(
+                {
+                    "image": dataset.images[row] if files else int(row),
+                    "label": None if dataset.labels is None else int(dataset.labels[row]),
+                    "pooling": pooling,
+                    **{name: values[position].item() for name, values in columns.items()},
+                }
+            )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, table[0] if table else ("image", "label", "pooling"))
+        writer.writeheader()
+        writer.writerows(table)
+    os.replace(part, path)
+    return path
+
+
+def read_per_image(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
+    """Reads what `write_per_image` wrote.
+
+    Returns:
+        {pooling: {column: array, a row a test image}}; numbers as float64, `image` as text.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        names, rows = reader.fieldnames or [], list(reader)
+    result = {}
+    for pooling in dict.fromkeys(row["pooling"] for row in rows):
+        own = [row for row in rows if row["pooling"] == pooling]
+        result[pooling] = {
+            name: np.array(
+                [row[name] if name == "image" else float(row[name] or "nan") for row in own]
+            )
+            for name in names
+            if name != "pooling"
+        }
+    return result

@@ -1,0 +1,148 @@
+"""Which numbers a report shows, in which order, and how they are written."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+from keras_cr.evaluation.few_label import SHARES
+from keras_cr.evaluation.retrieval import KS
+
+BEFORE, AFTER = "initialization", "after training"
+AVERAGE = "average"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A number of the metrics.
+
+    Attributes:
+        protocol: its protocol's key in the metrics.
+        keys: where it lies in there.
+        title: its column's title.
+        headline: whether a short report shows it too.
+    """
+
+    protocol: str
+    keys: tuple[str, ...]
+    title: str
+    headline: bool = True
+
+    def of(self, scores: dict, suffix: str = "") -> float | None:
+        """The number in the scores of one pooling, None where it was not measured."""
+        found = scores.get(self.protocol)
+        for key in (*self.keys[:-1], self.keys[-1] + suffix):
+            found = (found or {}).get(key)
+        return found if found is None or math.isfinite(found) else None
+
+
+def _retrieval(protocol: str, short: tuple[str, ...]) -> tuple[Metric, ...]:
+    titles = {f"rank{k}": f"rank-{k}" for k in KS}
+    titles |= {"r_precision": "R-precision", "map": "mAP", "map_at_r": "mAP@R"}
+    return tuple(Metric(protocol, (key,), titles[key], key in short) for key in titles)
+
+
+FAMILIES = {
+    "Retrieval among test images": _retrieval(
+        "retrieval", ("rank1", "rank5", "r_precision", "map", "map_at_r")
+    ),
+    "Retrieval of training images": _retrieval("retrieval_train_to_test", ("rank1", "map_at_r")),
+    "Classifiers on frozen embeddings": (
+        Metric("linear_probe", ("top1",), "linear probe"),
+        Metric("linear_probe_sgd", ("top1",), "linear probe (SGD)"),
+        Metric("knn", ("top1",), "k-NN"),
+    ),
+    "Few labels": tuple(
+        Metric("few_label", (f"{100 * share:g}", "top1"), f"{100 * share:g} % of labels")
+        for share in SHARES
+    ),
+    "Clustering": (
+        Metric("clustering", ("nmi",), "NMI"),
+        Metric("clustering", ("ari",), "adjusted Rand"),
+    ),
+}
+PLACES = {
+    "energy": "energy in the foreground",
+    "energy_ratio": "energy ratio",
+    "pointing_game": "pointing game",
+    "box_iou": "box IoU",
+    "box_found": "boxes found",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """The scores of one encoder under one pooling."""
+
+    weights: str
+    pooling: str
+    scores: dict
+
+    @property
+    def title(self) -> str:
+        return f"{self.weights}, {self.pooling} pooling"
+
+
+def arms(metrics: dict, initialization: dict | None) -> list[Arm]:
+    """What is compared: before and after training, plain average pooling before the own one."""
+    evaluations = {BEFORE: initialization, AFTER: metrics} if initialization else {"": metrics}
+    result = []
+    for weights, found in evaluations.items():
+        pooling = found["protocol"]["pooling"]
+        if pooling != AVERAGE:
+            result.append(Arm(weights, AVERAGE, found.get("average_pooling") or {}))
+        result.append(Arm(weights, pooling, found))
+    return result
+
+
+def baselines(compared: list[Arm]) -> list[Arm]:
+    """What the last arm is judged against: the same weights, and the first, under plain pooling."""
+    own = compared[-1]
+    plain = [arm for arm in compared[:-1] if arm.pooling == AVERAGE]
+    return sorted(plain, key=lambda arm: arm.weights != own.weights)
+
+
+def maps(metrics: dict, initialization: dict | None) -> Iterator[tuple[str, dict]]:
+    """(title, scores) of the maps whose places were judged, controls last."""
+    places = metrics["localization"]
+    yield "the encoder's map", places
+    before = (initialization or {}).get("localization")
+    if before:
+        yield "its map before training", before
+    yield "control: centre prior", places["center_prior"]
+    yield "control: uniform map", places["uniform"]
+
+
+def percent(value: float | None, missing: str = "–") -> str:
+    """A fraction in percent, with one decimal and no sign."""
+    return missing if value is None else f"{100 * value:.1f}"
+
+
+def spread(metric: Metric, scores: dict) -> str:
+    """A number in percent, with its standard deviation where it has one."""
+    deviation = metric.of(scores, "_std")
+    return percent(metric.of(scores)) + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+
+
+def points(value: float | None, base: float | None, missing: str = "–") -> str:
+    """The difference of two fractions in percentage points, signed."""
+    if value is None or base is None:
+        return missing
+    # of the rounded numbers, so that a reader who subtracts finds the same
+    difference = round(100 * value, 1) - round(100 * base, 1)
+    return f"{difference:+.1f}".replace("-", "−") if abs(difference) >= 0.05 else "±0.0"
+
+
+def place(name: str, scores: dict) -> str:
+    """A number of `localization`, the ratio as it is and the rest in percent."""
+    value = scores.get(name)
+    return f"{value:.2f}" if name == "energy_ratio" and value is not None else percent(value)
+
+
+def reason(metrics: dict, protocol: str) -> str:
+    """Why there are no numbers of a protocol."""
+    return metrics["protocol"].get("missing", {}).get(protocol, "it was not asked for")
+
+
+def margin(images: int) -> float:
+    """Half the width of a share's 95 % interval where it is widest, at one half; a fraction."""
+    return 1.96 * math.sqrt(0.25 / images)
