@@ -10,6 +10,7 @@ from keras_cr.version import __version__
 
 _SUBPACKAGES = (
     "attribution",
+    "callbacks",
     "data",
     "evaluation",
     "experiment",

@@ -1,11 +1,19 @@
-"""What a run does at every step and every epoch: show progress, keep what was reached."""
+"""What a run does at every step and every epoch: show progress, watch, keep what was reached."""
 
-import csv
+import math
 import os
 import sys
 from pathlib import Path
 
 import keras
+import numpy as np
+
+from keras_cr.callbacks import KNNMonitor, RationaleHealth, RationaleImages
+from keras_cr.callbacks._history import add_row
+from keras_cr.data import FineGrainedDataset, image_batches
+from keras_cr.experiment.settings import Settings
+
+NUM_PICTURES, SHEETS = 12, 10
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -67,25 +75,52 @@ class Checkpoint(keras.callbacks.Callback):
         part = self.state.with_suffix(".part.keras")
         self.model.save(part)
         os.replace(part, self.state)
-        rows = [row for row in read_history(self.history_path) if int(row["epoch"]) < epoch]
         rate = float(self.model.optimizer.learning_rate)
-        rows.append({"epoch": epoch, "learning_rate": rate, **logs})
-        part = self.history_path.with_suffix(".part")
-        with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[-1].keys())
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(part, self.history_path)
+        add_row(self.history_path, {"epoch": epoch, "learning_rate": rate, **logs})
+
+
+def monitors(
+    settings: Settings, train: FineGrainedDataset, output: Path
+) -> list[keras.callbacks.Callback]:
+    """What watches a run, by its training images alone; to be called before `Checkpoint`.
+
+    Args:
+        settings: of the run.
+        train: the training images.
+        output: the run's folder; gets `health.csv`, at most ten sheets in `rationales/` (none
+            where the branch isn't trained) and, if wanted, `tensorboard/`. Nothing is written yet.
+
+    Raises:
+        ValueError: a k-NN monitor is wanted and `train` has no labels to go by.
+        ImportError: TensorBoard is wanted and missing.
+    """
+    watching = [RationaleHealth(output / "health.csv")]
+    folder = None
+    if settings.tensorboard:
+        folder = output / "tensorboard"
+        watching.append(keras.callbacks.TensorBoard(folder, write_graph=False))  # every metric
+    if settings.rationale != "off":
+        spread = np.linspace(0, len(train) - 1, min(NUM_PICTURES, len(train))).astype(int)
+        batches = image_batches(train.take(spread), settings.image_size, batch_size=8)
+        images = np.concatenate(list(batches.as_numpy_iterator()))
+        every = math.ceil(settings.epochs / SHEETS)
+        watching.append(RationaleImages(images, output / "rationales", folder, every))
+    if settings.monitor_every:
+        try:
+            knn = KNNMonitor(
+                train,
+                settings.image_size,
+                every=settings.monitor_every,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                tensorboard=folder,
+            )
+        except ValueError as error:
+            raise ValueError(f"--monitor-every: {error}") from error
+        watching.append(knn)
+    return watching
 
 
 def state_path(folder: Path) -> Path:
     """Where a run keeps its training state."""
     return folder / "checkpoints" / "last.keras"
-
-
-def read_history(path: Path) -> list[dict[str, str]]:
-    """The rows of a history.csv, none if there is no such file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

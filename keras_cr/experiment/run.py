@@ -12,15 +12,15 @@ from pathlib import Path
 import keras
 
 from keras_cr.data import Augmentation, FineGrainedDataset, check_images, two_views
-from keras_cr.evaluation import evaluate, format_table
+from keras_cr.evaluation import Evaluation, evaluate_features, extract, format_table
 from keras_cr.experiment.build import (
     backbone_name,
     build_encoder,
     build_pretrainer,
     with_precision,
 )
-from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, state_path
-from keras_cr.experiment.outputs import write_json, write_pictures
+from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
+from keras_cr.experiment.outputs import write_json, write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings, parse_settings
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import store_path
@@ -43,7 +43,9 @@ class Run:
     encoder: CommonRationaleEncoder
     name: str
     output: Path
+    watching: list[keras.callbacks.Callback]
     augmentation: Augmentation | None = None
+    store: bool = True
 
     @classmethod
     def prepare(
@@ -52,6 +54,7 @@ class Run:
         read: Reader,
         build_backbone: Callable[[], keras.Model] | None = None,
         augmentation: Augmentation | None = None,
+        store: bool = True,
     ) -> "Run":
         """Reads the images, checks them, builds the encoder and opens the output folder.
 
@@ -60,12 +63,15 @@ class Run:
             read: takes `settings.data_dir` and returns the data set.
             build_backbone: makes a backbone of the caller's own, in place of `settings.backbone`.
             augmentation: of the views; None takes `Augmentation.moco_v2()`.
+            store: whether the result goes to the local store, where its name finds it.
 
         Raises:
             ValueError: `output` holds another run, or can't be resumed with these settings; a
-                batch is larger than the training set; `init` can't be loaded.
+                batch is larger than the training set; `init` can't be loaded; `monitor_every` is
+                set for images without labels.
             UnreadableImageError: an image can't be read and `skip_bad` is off.
             OSError: the data or the initial weights are not there.
+            ImportError: `tensorboard` is set and TensorBoard is missing.
         """
         keras.utils.set_random_seed(settings.seed)
         name = settings.preset_name or f"{settings.dataset}_{backbone_name(settings)}"
@@ -77,15 +83,18 @@ class Run:
                 f"{dataset.name!r}. Received: {settings.batch_size}"
             )
         encoder = build_encoder(settings, build_backbone)
-        output = _open_output(settings, name)
-        return cls(settings, dataset, skipped, encoder, name, output, augmentation)
+        output = _output_path(settings, name)
+        watching = monitors(settings, dataset.split("train"), output) if settings.epochs else []
+        _open_output(output, settings)
+        return cls(settings, dataset, skipped, encoder, name, output, watching, augmentation, store)
 
     def execute(self) -> dict:
         """Evaluates, pretrains, evaluates again and stores.
 
-        The folder `output` gets `history.csv`, `metrics.json`, `rationales.png`, `report.html`,
-        `preset/` and `checkpoints/` beside the `config.json` that is there; the local store gets
-        the preset under its name.
+        The folder `output` gets `history.csv`, `health.csv`, `rationales/`, `rationales.png`,
+        `report.html`, `report.md`, `per_image.csv`, `metrics.csv`, `metrics.json`, `preset/` and
+        `checkpoints/` beside the `config.json` that is there; the local store gets the preset under
+        its name, if `store` says so.
 
         Returns:
             What metrics.json holds.
@@ -95,32 +104,29 @@ class Run:
             print(f"Skipped {len(self.skipped)} unreadable images: {', '.join(self.skipped[:3])}")
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
-        before = self._evaluate(self.encoder)
+        before = after = self._evaluate(self.encoder)
         encoder = self._train(train)
-        after = self._evaluate(encoder)
-        metrics = after | {"initialization": before}
-        write_json(output / "metrics.json", metrics)
+        if settings.epochs:
+            after = self._evaluate(encoder)
+        metrics = after.metrics | {"initialization": before.metrics}
 
         encoder = with_precision(encoder, "float32")
         details = {"name": self.name, "source": _source(settings), "metrics": metrics}
-        for folder in (output / "preset", store_path(self.name)):
+        for folder in (output / "preset", store_path(self.name))[: 1 + self.store]:
             encoder.save_to_preset(folder, **details)
-        write_pictures(output, encoder, dataset, settings, metrics)
-        print(format_table({"initialization": before, "trained": after}))
-        print(f"Wrote {output}. Load the encoder with from_preset({self.name!r}).")
+        write_pictures(output, settings, before, after, details["source"])
+        write_numbers(output, after, metrics)  # metrics.json last: a run that has it is whole
+        print(format_table({"initialization": before.metrics, "trained": after.metrics}))
+        name = repr(self.name) if self.store else repr(str(output / "preset"))
+        print(f"Wrote {output}. Load the encoder with from_preset({name}).")
         return metrics
 
-    def _evaluate(self, encoder: CommonRationaleEncoder) -> dict:
-        metrics = evaluate(
-            encoder,
-            self.dataset,
-            self.settings.image_size,
-            batch_size=self.settings.batch_size,
-            seed=self.settings.seed,
-            checkpoint_rule=CHECKPOINT_RULE,
-        )
-        metrics["protocol"]["skipped_images"] = len(self.skipped)
-        return metrics
+    def _evaluate(self, encoder: CommonRationaleEncoder) -> Evaluation:
+        settings = self.settings
+        features = extract(encoder, self.dataset, settings.image_size, settings.batch_size)
+        evaluation = evaluate_features(features, settings.protocols, settings.seed, CHECKPOINT_RULE)
+        evaluation.metrics["protocol"]["skipped_images"] = len(self.skipped)
+        return evaluation
 
     def _train(self, train: FineGrainedDataset) -> CommonRationaleEncoder:
         settings = self.settings
@@ -151,6 +157,7 @@ class Run:
                 verbose=0,
                 callbacks=[
                     ProgressBar(settings.epochs, steps, first_epoch),
+                    *self.watching,
                     Checkpoint(self.output),
                 ],
             )
@@ -189,15 +196,18 @@ def main(
     return prepared.execute()
 
 
-def _open_output(settings: Settings, name: str) -> Path:
-    """The run's folder, with its settings written down; refuses what belongs to another run."""
-    if settings.output is None:
-        output, number = Path("runs") / name, 1
-        while output.exists():
-            number += 1
-            output = Path("runs") / f"{name}-{number}"
-    else:
-        output = Path(settings.output)
+def _output_path(settings: Settings, name: str) -> Path:
+    if settings.output is not None:
+        return Path(settings.output)
+    output, number = Path("runs") / name, 1
+    while output.exists():
+        number += 1
+        output = Path("runs") / f"{name}-{number}"
+    return output
+
+
+def _open_output(output: Path, settings: Settings) -> None:
+    """Makes the run's folder and writes its settings down; refuses what belongs to another run."""
     config = output / "config.json"
     if config.is_file() and settings.resume:
         earlier, wanted = json.loads(config.read_text())["settings"], settings.of_the_run()
@@ -208,7 +218,7 @@ def _open_output(settings: Settings, name: str) -> Path:
                 f"--resume: {output} holds a run with other settings: {told}. Use the same flags, "
                 "or another --output."
             )
-        return output
+        return
     if output.exists() and any(output.iterdir()):
         raise ValueError(
             f"--output: {output} is not empty. Add --resume to go on with the run in it, or name "
@@ -216,7 +226,6 @@ def _open_output(settings: Settings, name: str) -> Path:
         )
     output.mkdir(parents=True, exist_ok=True)
     write_json(config, {"settings": settings.of_the_run(), **_source(settings)})
-    return output
 
 
 def _source(settings: Settings) -> dict:

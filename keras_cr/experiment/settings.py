@@ -2,12 +2,21 @@
 
 import argparse
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
+from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
 from keras_cr.models.resnet import BACKBONES
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-_NOT_PART_OF_A_RUN = ("output", "resume", "data_dir")
+_NOT_PART_OF_A_RUN = (
+    "output",
+    "resume",
+    "data_dir",
+    "protocols",
+    "monitor_every",
+    "tensorboard",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +47,12 @@ class Settings:
         temperature: of the contrastive loss.
         queue_size: old keys that serve as negatives; None is the largest power of two that the
             training images fill, at most 65,536.
-        seed: of weights, order and views.
+        protocols: names of `keras_cr.evaluation.PROTOCOLS`; None takes the default ones.
+        seed: of weights, order, views and the evaluation's draws.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         skip_bad: leave unreadable images out instead of stopping before training.
+        monitor_every: epochs from one k-NN accuracy on training images to the next; 0 for none.
+        tensorboard: write what is watched to `output`/tensorboard as well.
         resume: go on with the run in `output`.
     """
 
@@ -63,13 +75,17 @@ class Settings:
     momentum: float = 0.99
     temperature: float = 0.2
     queue_size: int | None = None
+    protocols: tuple[str, ...] | None = None
     seed: int = 0
     precision: str = "float32"
     skip_bad: bool = False
+    monitor_every: int = 0
+    tensorboard: bool = False
     resume: bool = False
 
     def __post_init__(self):
-        for name, least in (("epochs", 0), ("batch_size", 2), ("image_size", 32)):
+        leasts = {"epochs": 0, "batch_size": 2, "image_size": 32, "monitor_every": 0}
+        for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise ValueError(
                     f"--{name.replace('_', '-')} must be {least} or more. "
@@ -97,22 +113,42 @@ def parse_settings(description: str, argv: list[str] | None = None, **defaults) 
     Raises:
         SystemExit: a flag is unknown or its value can't be; the message says which.
     """
+    parser = settings_parser(description, **defaults)
+    try:
+        return Settings(**vars(parser.parse_args(argv)))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def settings_parser(
+    description: str, without: Collection[str] = (), **defaults
+) -> argparse.ArgumentParser:
+    """The parser behind `parse_settings`, for programs that add flags of their own.
+
+    Args:
+        description: the recipe's docstring.
+        without: flags that are left out, such as `"--seed"`; their settings keep the default.
+        **defaults: the recipe's settings, by the names of `Settings`.
+
+    Returns:
+        A parser whose namespace holds every field of `Settings`.
+    """
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     default = dataclasses.asdict(Settings(**defaults))
+    parser.set_defaults(**default)
     for flag, options in _flags().items():
+        if flag in without:
+            continue
         name = flag.strip("-").replace("-", "_")
         shown = default[name]
         if shown is not None and shown is not False:
             options["help"] += f" (default: {shown})"
         parser.add_argument(flag, default=default[name], **options)
-    try:
-        return Settings(**(default | vars(parser.parse_args(argv))))
-    except ValueError as error:
-        parser.error(str(error))
+    return parser
 
 
 def _flags() -> dict[str, dict]:
@@ -142,9 +178,19 @@ def _flags() -> dict[str, dict]:
         "--momentum": {"type": float, "help": "of the momentum encoder"},
         "--temperature": {"type": float, "help": "of the contrastive loss"},
         "--queue-size": {"type": int, "help": "old keys kept as negatives"},
-        "--seed": {"type": int, "help": "of weights, order and views"},
+        "--protocols": {
+            "type": _protocols,
+            "help": f"how to evaluate: all, or some of {', '.join(PROTOCOLS)} with commas "
+            "between (default: all but linear_probe_sgd)",
+        },
+        "--seed": {"type": int, "help": "of weights, order, views and evaluation"},
         "--precision": {"choices": PRECISIONS, "help": "dtype policy"},
         "--skip-bad": switch | {"help": "leave unreadable images out instead of stopping"},
+        "--monitor-every": {
+            "type": int,
+            "help": "log the k-NN accuracy of training images every so many epochs; 0: never",
+        },
+        "--tensorboard": switch | {"help": "write what is watched to OUTPUT/tensorboard as well"},
         "--resume": switch | {"help": "go on with the run in --output"},
     }
 
@@ -153,3 +199,10 @@ def _init(value: str) -> str:
     if value.endswith(".keras") and not Path(value).is_file():
         raise argparse.ArgumentTypeError(f"no such file: {value}")
     return value
+
+
+def _protocols(value: str) -> tuple[str, ...]:
+    try:
+        return check_protocols(value if value == "all" else value.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

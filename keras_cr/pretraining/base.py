@@ -52,7 +52,8 @@ class RationalePretrainer(keras.Model):
     Every step logs `loss`, `ssl_loss`, the objective's own scalars, `embedding_std` (standard
     deviation of the average-pooled, unit-length embedding over the batch, times the root of its
     size; near 0: collapse) and, with a rationale, `fit_loss`, `target_entropy` (relative to a
-    uniform target; 1: it says nothing), `cam_peak` (mean height of the raw GradCAM) and `agreement`
+    uniform target; 1: it says nothing), `map_entropy` (the same of the branch's map, divided by its
+    sum; 1: flat, or empty), `cam_peak` (mean height of the raw GradCAM) and `agreement`
     (correlation of GradCAM and map over the places of an image).
     """
 
@@ -81,7 +82,7 @@ class RationalePretrainer(keras.Model):
         names = ["loss", "ssl_loss", *self.objective_logs, "embedding_std"]
         if rationale is not None:
             self.fit_loss = rationale.fit_loss()
-            names += ["fit_loss", "target_entropy", "cam_peak", "agreement"]
+            names += ["fit_loss", "target_entropy", "map_entropy", "cam_peak", "agreement"]
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def prepare(self, views: dict) -> dict:
@@ -181,6 +182,7 @@ class RationalePretrainer(keras.Model):
         return {
             "fit_loss": self.fit_loss(cam, rationale),
             "target_entropy": ops.mean(self.fit_loss.target_entropy(cam)),
+            "map_entropy": ops.mean(_entropy(rationale)),
             "cam_peak": ops.mean(ops.max(cam, axis=(1, 2))),
             "agreement": ops.mean(_correlation(cam, rationale)),
         }
@@ -204,7 +206,7 @@ class RationalePretrainer(keras.Model):
     def test_step(self, data):
         raise RuntimeError(
             "A pretrainer has no validation step: judge its encoder with "
-            "keras_cr.evaluation.evaluate(encoder, dataset, image_size)."
+            "keras_cr.evaluation.evaluate(encoder, dataset, image_size=...)."
         )
 
     def get_config(self):
@@ -248,6 +250,15 @@ def unpack_views(data) -> dict:
 def _embedding_std(embedding):
     spread = ops.mean(ops.std(embedding, axis=0))
     return spread * ops.sqrt(ops.cast(embedding.shape[-1], spread.dtype))
+
+
+def _entropy(maps):
+    """Entropy of each map as a distribution over places, shape `(B,)`; 1: uniform, or no energy."""
+    flat = ops.reshape(ops.stop_gradient(maps), (ops.shape(maps)[0], -1))
+    energy = ops.sum(flat, axis=-1, keepdims=True)
+    places = ops.cast(ops.shape(flat)[-1], flat.dtype)
+    share = ops.where(energy > 0, flat / ops.maximum(energy, 1e-30), 1 / places)
+    return -ops.sum(share * ops.log(ops.maximum(share, 1e-30)), axis=-1) / ops.log(places)
 
 
 def _correlation(cam, rationale):

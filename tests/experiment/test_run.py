@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleClassifier, CommonRationaleEncoder
+from keras_cr.callbacks._history import read_history
 from keras_cr.data import read_cub, synthetic_birds, write_cub_layout
 from keras_cr.experiment import Run, Settings, run
-from keras_cr.experiment.callbacks import read_history
 from keras_cr.presets import store_path
 from tests.case import tiny_backbone
 
@@ -80,7 +80,7 @@ def test_two_runs_with_one_seed_have_the_same_history(birds, tmp_path):
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkeypatch):
-    start(birds, tmp_path / "whole", epochs=3)
+    start(birds, tmp_path / "whole", epochs=3, monitor_every=2)
 
     class Killed(BaseException):
         pass
@@ -96,13 +96,16 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkey
 
     monkeypatch.setattr(callbacks.Checkpoint, "on_epoch_end", save_and_die)
     with pytest.raises(Killed):
-        start(birds, tmp_path / "cut", epochs=3)
+        start(birds, tmp_path / "cut", epochs=3, monitor_every=2)
     monkeypatch.undo()
     monkeypatch.setenv("KERAS_CR_HOME", str(tmp_path / "home"))
     assert len(read_history(tmp_path / "cut" / "history.csv")) == 2
-    start(birds, tmp_path / "cut", epochs=3, resume=True)
-    histories = [(tmp_path / name / "history.csv").read_text() for name in ("cut", "whole")]
-    assert histories[0] == histories[1]
+    start(birds, tmp_path / "cut", epochs=3, monitor_every=2, resume=True)
+    for file in ("history.csv", "health.csv"):
+        texts = [(tmp_path / name / file).read_text() for name in ("cut", "whole")]
+        assert texts[0] == texts[1], file
+    measured = [row["knn_train_top1"] for row in read_history(tmp_path / "cut" / "history.csv")]
+    assert [value != "nan" for value in measured] == [False, True, True]
     ends = [json.loads((tmp_path / n / "metrics.json").read_text()) for n in ("cut", "whole")]
     assert ends[0]["retrieval"] == ends[1]["retrieval"]
 
