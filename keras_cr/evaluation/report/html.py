@@ -5,14 +5,13 @@ import html
 from collections.abc import Iterable, Sequence
 
 _VOID = ("img", "link", "meta")
-MISSING = "–"  # shown where there is no number
 
 
 class Markup(str):
     """Text that is HTML and goes into a page as it is."""
 
 
-def el(name: str, *children, **attributes) -> Markup:
+def el(name: str, /, *children, **attributes) -> Markup:
     """An element, `el("a", "text", href="#top")`.
 
     Args:
@@ -49,24 +48,24 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def table(
-    head: Sequence, rows: Iterable[Sequence], caption: str, headers: int = 1, **attributes
-) -> Markup:
+def table(head: Sequence, rows: Iterable[Sequence], caption: str, **attributes) -> Markup:
     """A table that scrolls inside its own box where the page is too narrow.
 
     Args:
         head: the columns' titles; one that is a `th` element is taken as it is.
-        rows: cells, as text or as `td` elements.
+        rows: the row's name, then cells as text or as `td` elements.
         caption: what the table shows, for who can't see it.
-        headers: leading cells of a row that name it.
         attributes: of the table.
     """
     titles = [cell if _is(cell, "th") else el("th", cell, scope="col") for cell in head]
-    lines = []
-    for row in rows:
-        names = [el("th", cell, scope="row") for cell in row[:headers]]
-        cells = [cell if _is(cell, "td") else el("td", cell) for cell in row[headers:]]
-        lines.append(el("tr", names, cells))
+    lines = [
+        el(
+            "tr",
+            el("th", row[0], scope="row"),
+            [cell if _is(cell, "td") else el("td", cell) for cell in row[1:]],
+        )
+        for row in rows
+    ]
     whole = el(
         "table",
         el("caption", caption),

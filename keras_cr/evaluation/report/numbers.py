@@ -4,11 +4,23 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
+from keras_cr.evaluation.features import AVERAGE
 from keras_cr.evaluation.few_label import SHARES
 from keras_cr.evaluation.retrieval import KS
 
 BEFORE, AFTER = "initialization", "after training"
-AVERAGE = "average"
+MISSING = "–"  # written where there is no number
+CLASSIFIERS = ("linear_probe", "linear_probe_sgd", "knn")
+NAMES = {
+    "retrieval_train_to_test": "retrieval of training images",
+    "linear_probe_sgd": "linear probe (SGD)",
+    "knn": "k-NN",
+}
+
+
+def protocol_name(protocol: str) -> str:
+    """What a protocol is called in a text."""
+    return NAMES.get(protocol, protocol.replace("_", " "))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +58,8 @@ FAMILIES = {
         "retrieval", ("rank1", "rank5", "r_precision", "map", "map_at_r")
     ),
     "Retrieval of training images": _retrieval("retrieval_train_to_test", ("rank1", "map_at_r")),
-    "Classifiers on frozen embeddings": (
-        Metric("linear_probe", ("top1",), "linear probe"),
-        Metric("linear_probe_sgd", ("top1",), "linear probe (SGD)"),
-        Metric("knn", ("top1",), "k-NN"),
+    "Classifiers on frozen embeddings": tuple(
+        Metric(name, ("top1",), protocol_name(name)) for name in CLASSIFIERS
     ),
     "Few labels": tuple(
         Metric("few_label", (f"{100 * share:g}", "top1"), f"{100 * share:g} % of labels")
@@ -60,8 +70,9 @@ FAMILIES = {
         Metric("clustering", ("ari",), "adjusted Rand"),
     ),
 }
+METRICS = {(m.protocol, m.keys[0]): m for family in FAMILIES.values() for m in family}
 PLACES = {
-    "energy": "energy in the foreground",
+    "energy": "energy inside",
     "energy_ratio": "energy ratio",
     "pointing_game": "pointing game",
     "box_iou": "box IoU",
@@ -79,7 +90,14 @@ class Arm:
 
     @property
     def title(self) -> str:
-        return f"{self.weights}, {self.pooling} pooling"
+        return ", ".join(filter(None, (self.weights, self.pooling)))
+
+    def against(self, other: "Arm") -> str:
+        """What the other one is called in a difference to it."""
+        if other.weights == self.weights:
+            return f"{other.pooling} pooling"
+        plain = "" if other.pooling == self.pooling else f"'s {other.pooling} pooling"
+        return f"the {other.weights}{plain}"
 
 
 def arms(metrics: dict, initialization: dict | None) -> list[Arm]:
@@ -112,9 +130,9 @@ def maps(metrics: dict, initialization: dict | None) -> Iterator[tuple[str, dict
     yield "control: uniform map", places["uniform"]
 
 
-def percent(value: float | None, missing: str = "–") -> str:
+def percent(value: float | None) -> str:
     """A fraction in percent, with one decimal and no sign."""
-    return missing if value is None else f"{100 * value:.1f}"
+    return MISSING if value is None else f"{100 * value:.1f}"
 
 
 def spread(metric: Metric, scores: dict) -> str:
@@ -123,10 +141,10 @@ def spread(metric: Metric, scores: dict) -> str:
     return percent(metric.of(scores)) + ("" if deviation is None else f" ± {100 * deviation:.1f}")
 
 
-def points(value: float | None, base: float | None, missing: str = "–") -> str:
+def points(value: float | None, base: float | None) -> str:
     """The difference of two fractions in percentage points, signed."""
     if value is None or base is None:
-        return missing
+        return MISSING
     # of the rounded numbers, so that a reader who subtracts finds the same
     difference = round(100 * value, 1) - round(100 * base, 1)
     return f"{difference:+.1f}".replace("-", "−") if abs(difference) >= 0.05 else "±0.0"
@@ -139,8 +157,8 @@ def place(name: str, scores: dict) -> str:
 
 
 def reason(metrics: dict, protocol: str) -> str:
-    """Why there are no numbers of a protocol."""
-    return metrics["protocol"].get("missing", {}).get(protocol, "it was not asked for")
+    """Why there are no numbers of a protocol, without a full stop."""
+    return metrics["protocol"]["missing"].get(protocol, "it was not asked for").rstrip(".")
 
 
 def margin(images: int) -> float:

@@ -1,0 +1,127 @@
+"""The report's head: what was evaluated, what came out, and where it comes from."""
+
+from keras_cr.evaluation.report.html import Markup, el, facts
+from keras_cr.evaluation.report.numbers import (
+    METRICS,
+    Arm,
+    Metric,
+    arms,
+    baselines,
+    margin,
+    percent,
+    points,
+)
+from keras_cr.evaluation.report.subject import Subject
+
+CARDS = {
+    ("retrieval", "rank1"): "Retrieval, rank-1",
+    ("retrieval", "map_at_r"): "Retrieval, mAP@R",
+    ("linear_probe", "top1"): "Linear probe",
+    ("knn", "top1"): "k-NN",
+    ("few_label", "10"): "10 % of labels",
+    ("clustering", "nmi"): "Clustering, NMI",
+}
+SENTENCES = {
+    ("retrieval", "rank1"): "The nearest other test image is of the query's class for {} %{}.",
+    ("linear_probe", "top1"): "A linear probe on the frozen embeddings names {} % correctly{}.",
+}
+
+
+def headline(subject: Subject, title: str) -> Markup:
+    """Title, summary, key numbers and provenance."""
+    compared = arms(subject.metrics, subject.initialization)
+    own, others = compared[-1], baselines(compared)
+    cards = [
+        _card(title, METRICS[key], own, others)
+        for key, title in CARDS.items()
+        if METRICS[key].of(own.scores) is not None
+    ]
+    first, *more = summary(subject.metrics, subject.initialization)
+    return el(
+        "header",
+        el("h1", title),
+        el("p", first, class_="lead"),
+        [el("p", text) for text in more],
+        el("ul", cards, class_="cards") if cards else None,
+        _provenance(subject),
+    )
+
+
+def summary(metrics: dict, initialization: dict | None) -> list[str]:
+    """What was measured, what the map found and how sure that is: paragraphs of plain text."""
+    protocol, compared = metrics["protocol"], arms(metrics, initialization)
+    own, others = compared[-1], baselines(compared)
+    count, classes = protocol["images"]["test"], protocol["classes"].get("test")
+    of = f" of {classes:,} classes" if classes else ""
+    first = [f"{count:,} test images{of} in {protocol['dataset']}, {own.pooling} pooling."]
+    for key, sentence in SENTENCES.items():
+        value = METRICS[key].of(own.scores)
+        if value is not None:
+            against = ", ".join(
+                f"{difference} points against {name}"
+                for difference, name, _ in _differences(METRICS[key], own, others)
+            )
+            first.append(sentence.format(percent(value), against and f" ({against})"))
+    paragraphs = [" ".join(first)]
+    places = metrics.get("localization")
+    if places:
+        paragraphs.append(
+            f"The map puts {places['energy_ratio']:.2f} times as much of its weight on the object "
+            f"as a uniform map does; a centre prior, which knows nothing of the image, "
+            f"{places['center_prior']['energy_ratio']:.2f} times."
+        )
+    if len(first) > 1:
+        paragraphs.append(
+            f"With {count:,} test images a share is uncertain by up to {100 * margin(count):.1f} "
+            "points (95 %), and another seed gives other numbers: small differences say nothing."
+        )
+    return paragraphs
+
+
+def _differences(metric: Metric, own: Arm, others: list[Arm]) -> list[tuple[str, str, float]]:
+    """(difference in points, against what, what that reaches)."""
+    values = [(other, metric.of(other.scores)) for other in others]
+    return [
+        (points(metric.of(own.scores), value), own.against(other), value)
+        for other, value in values
+        if value is not None
+    ]
+
+
+def _card(title: str, metric: Metric, own: Arm, others: list[Arm]) -> Markup:
+    lines = [
+        el("li", el("b", difference), f" against {percent(value)}, {name}")
+        for difference, name, value in _differences(metric, own, others)
+    ]
+    return el(
+        "li",
+        el("span", title, class_="name"),
+        el("span", percent(metric.of(own.scores)), el("small", " %"), class_="number"),
+        el("ul", lines) if lines else None,
+    )
+
+
+def _provenance(subject: Subject) -> Markup:
+    protocol, source = subject.protocol, dict(subject.source or {})
+    classes, command = protocol["classes"], source.pop("command", None)
+    counts = [
+        f"{count:,} {split}" + (f" ({classes[split]:,} classes)" if classes.get(split) else "")
+        for split, count in protocol["images"].items()
+    ]
+    return facts(
+        [
+            ("Data set", protocol["dataset"]),
+            ("Images", ", ".join(counts)),
+            ("Image size", f"{protocol['image_size']} × {protocol['image_size']} pixels"),
+            ("Pooling", protocol["pooling"]),
+            ("Checkpoint", protocol["checkpoint_rule"]),
+            ("Seed of evaluation", protocol["seed"]),
+            *(
+                (str(name).replace("_", " ").capitalize(), str(value))
+                for name, value in source.items()
+            ),
+            ("Versions", ", ".join(f"{k} {v}" for k, v in protocol["versions"].items())),
+            ("Command", command and el("code", command)),
+        ],
+        class_="facts",
+    )

@@ -1,0 +1,97 @@
+"""report.html: numbers, protocols and pictures of an evaluation in one file, without a network."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from keras_cr.evaluation.evaluate import Evaluation
+from keras_cr.evaluation.report.classes import classes
+from keras_cr.evaluation.report.gallery import gallery
+from keras_cr.evaluation.report.headline import headline
+from keras_cr.evaluation.report.html import Markup, data_uri, el
+from keras_cr.evaluation.report.page import page
+from keras_cr.evaluation.report.places import boxes, looks
+from keras_cr.evaluation.report.protocol import protocols
+from keras_cr.evaluation.report.subject import Subject
+from keras_cr.evaluation.report.tables import numbers
+
+
+def write_report(
+    path: str | os.PathLike,
+    title: str,
+    evaluation: Evaluation,
+    initialization: dict | None = None,
+    history: Mapping[str, Sequence[float]] | str | os.PathLike | None = None,
+    source: Mapping[str, object] | None = None,
+    max_examples: int = 24,
+) -> Path:
+    """Writes a report as one HTML file that holds its pictures and asks for nothing else.
+
+    It shows the numbers with their protocols, the maps over images and against their controls,
+    boxes, retrieved images, accuracy and confusions class by class, and the training curves. What
+    the data don't allow is left out, with the reason. Only images that are shown are read, and
+    thumbnails of them are kept: a report is 1 to 3 MB, whatever the size of the data set.
+
+    Args:
+        path: the file to write; its folder is made, an earlier report replaced, whole or not at
+            all.
+        title: the heading.
+        evaluation: what `evaluate_features` returned.
+        initialization: what `evaluate` returned for the encoder before training, shown beside it.
+        history: of the training, as for `keras_cr.visualization.curves`: a CSV file or a mapping.
+        source: what else a reader has to know, by name, such as `"command"`, `"date"`, `"seed"`
+            or `"note"`; shown as text.
+        max_examples: images in the largest set of examples, the maps; the boxes and the queries
+            have about half as many each.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ImportError: Pillow or matplotlib is missing.
+        ValueError: `evaluation` is not an `Evaluation`, `max_examples` is not positive, `history`
+            holds no metric, or maps leave 0..1.
+        FileNotFoundError: there is no file `history`.
+
+    Example:
+
+    >>> evaluation = evaluate_features(extract(encoder, dataset), checkpoint_rule="last epoch")
+    >>> write_report("run/report.html", "Birds, 100 epochs", evaluation, history="run/history.csv")
+    """
+    if not isinstance(evaluation, Evaluation):
+        raise ValueError(
+            "`evaluation` must be an Evaluation, which evaluate_features(extract(encoder, "
+            f"dataset)) returns; received a {type(evaluation).__name__}."
+        )
+    if not isinstance(max_examples, int) or max_examples < 1:
+        raise ValueError(f"`max_examples` must be a positive integer; received {max_examples!r}.")
+    subject = Subject(evaluation, initialization, history, source, max_examples)
+    parts = (numbers, looks, boxes, gallery, classes, training, protocols)
+    sections = [part(subject) for part in parts]
+    return write_text(path, page(title, headline(subject, title), sections))
+
+
+def training(subject: Subject) -> Markup:
+    """The curves of the training."""
+    heading = el("h2", "Training")
+    if subject.history is None:
+        told = el("p", "Left out: no history of a training was given.", class_="absent")
+        return el("section", heading, told, id="training")
+    from keras_cr.visualization.curves import curves
+
+    picture = curves(subject.history)
+    address = data_uri(picture._repr_png_(), "image/png")
+    height, width = picture.shape[:2]
+    drawn = el("img", src=address, alt="Training curves", width=width, height=height)
+    box = el("div", drawn, class_="scroll curves", tabindex="0", role="region", aria_label="Curves")
+    return el("section", heading, box, id="training")
+
+
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Writes a text file, whole or not at all; its folder is made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+    return path
