@@ -9,8 +9,6 @@ All other settings are the package's defaults; --help shows them.
 Expected metrics: they depend on your images; see OUTPUT/report.html.
 """
 
-from pathlib import Path
-
 from keras_cr import experiment
 from keras_cr.data import read_image_folder
 
@@ -18,8 +16,7 @@ from keras_cr.data import read_image_folder
 def read(data_dir):
     if data_dir is None:
         raise ValueError("--data-dir: name the folder that holds one folder a class.")
-    has_test = any((Path(data_dir) / name).is_dir() for name in ("test", "val"))
-    return read_image_folder(data_dir, test_fraction=0.0 if has_test else 0.2)
+    return read_image_folder(data_dir, test_fraction=None)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import numpy as np
 from keras_cr.data.dataset import FineGrainedDataset
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+HELD_OUT = 0.2  # share of each class, where test images are wanted and none are set apart
 
 
 def read_image_folder(
-    data_dir: str | os.PathLike, test_fraction: float = 0.0, seed: int = 0
+    data_dir: str | os.PathLike, test_fraction: float | None = 0.0, seed: int = 0
 ) -> FineGrainedDataset:
     """Reads class folders, `data_dir/CLASS/...`, or `data_dir/{train,test}/CLASS/...`.
 
@@ -23,7 +24,8 @@ def read_image_folder(
     Args:
         data_dir: The folder.
         test_fraction: Share of each class's images, in [0, 1), set aside as test images where the
-            folder has no split of its own. A class keeps at least one training image.
+            folder has no split of its own. A class keeps at least one training image. None takes
+            the folder's own test images, or a fifth where it has none.
         seed: Decides which images are set aside.
 
     Returns:
@@ -43,13 +45,15 @@ def read_image_folder(
     root = Path(data_dir).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"data_dir: {str(root)!r} is not a folder; give one of images.")
-    if not 0 <= test_fraction < 1:
+    if test_fraction is not None and not 0 <= test_fraction < 1:
         raise ValueError(f"test_fraction: must lie in [0, 1); received {test_fraction}.")
 
     train_root, test_root = root, None
     if (root / "train").is_dir() and _folders(root / "train"):
         train_root = root / "train"
         test_root = next((root / n for n in ("test", "val") if (root / n).is_dir()), None)
+    if test_fraction is None:
+        test_fraction = 0.0 if test_root else HELD_OUT
     if test_root and test_fraction:
         raise ValueError(
             f"test_fraction: {test_fraction} asks for a split, but {str(test_root)!r} already is "
@@ -82,9 +86,9 @@ def read_image_folder(
 
 def _classes(root: Path) -> dict[str, list[str]]:
     """Class name -> sorted image paths, or the error that says what was found instead."""
-    classes = {folder.name: _images(folder) for folder in _folders(root)}
+    classes = {folder.name: image_files(folder) for folder in _folders(root)}
     if len(classes) < 2:
-        loose = len(_images(root)) - sum(map(len, classes.values()))
+        loose = len(image_files(root)) - sum(map(len, classes.values()))
         found = f"one class folder ({next(iter(classes))})" if classes else "no class folder"
         raise ValueError(
             f"data_dir: {str(root)!r} holds {found} and {loose} images outside any; "
@@ -102,7 +106,8 @@ def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not _hidden(path.name))
 
 
-def _images(root: Path) -> list[str]:
+def image_files(root: str | os.PathLike) -> list[str]:
+    """The paths of the images in a folder and below it, sorted; hidden ones are passed over."""
     found = []
     for folder, folders, names in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if not _hidden(name)]

@@ -50,6 +50,23 @@ def test_test_fraction_is_stratified_and_seeded(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("files", "is_train"),  # None: a fifth is held out
+    [
+        ([f"{split}/{name}/1.png" for split in ("train", "val") for name in "ab"], [1, 0, 1, 0]),
+        ([f"{name}/{i}.png" for name in "ab" for i in range(5)], None),
+        ([f"{name}/{i}.png" for name in ("test", "val") for i in range(5)], None),  # two classes
+    ],
+)
+def test_no_test_fraction_takes_the_split_or_a_fifth(tmp_path, files, is_train):
+    touch(tmp_path, *files)
+    data = read_image_folder(tmp_path, test_fraction=None)
+    if is_train is None:
+        np.testing.assert_array_equal(np.bincount(data.labels[~data.is_train]), [1, 1])
+        is_train = read_image_folder(tmp_path, test_fraction=0.2).is_train
+    np.testing.assert_array_equal(data.is_train, is_train)
+
+
+@pytest.mark.parametrize(
     ("files", "message"),
     [
         ([], "no class folder and 0 images"),

@@ -1,0 +1,81 @@
+"""The command line: `keras-cr COMMAND ...`, or `python -m keras_cr COMMAND ...`.
+
+A command is a module here, listed in `COMMANDS`: its docstring is what `--help` says,
+`add_arguments(parser)` declares its flags, `run(args)` does the work. What a user got wrong is
+raised as a ValueError, OSError or ImportError and told in one line. Keras is imported only inside
+`run`, so that help and usage errors come at once.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
+from keras_cr.cli import embed, evaluate, explain
+from keras_cr.version import __version__
+
+COMMANDS = {
+    "explain": explain,
+    "evaluate": evaluate,
+    "embed": embed,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments, without the program's name; None takes the command line's.
+
+    Returns:
+        The exit status: 0; 1 for a mistake that the command met, told on stderr in one line; 130
+        after Ctrl-C.
+
+    Raises:
+        SystemExit: an argument is unknown, missing or malformed (status 2), or `--help` or
+            `--version` was asked for (status 0).
+
+    Example:
+
+    >>> main(["embed", "photos", "--preset", "cub_resnet50", "--output", "embeddings.npz"])
+    0
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = _parser().parse_args(argv)
+    args.command_line = shlex.join(["keras-cr", *argv])
+    try:
+        args.run(args)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        print(f"keras-cr {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-cr",
+        description="Common rationales for fine-grained images: see, measure and embed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"keras_cr {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        _add(commands, name, module)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, module: ModuleType) -> None:
+    title, _, details = module.__doc__.partition("\n")
+    command = commands.add_parser(
+        name,
+        help=title,
+        description=f"{title}\n{details}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(command)
+    command.set_defaults(run=module.run, usage_error=command.error)

@@ -1,0 +1,83 @@
+"""Arguments that several commands share, and the encoder they name."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_cr.models import CommonRationaleEncoder
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """IMAGES, for `find_images`."""
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGES",
+        help="files, folders (searched with all below them) or patterns in quotes, 'birds/*.jpg'",
+    )
+
+
+def add_encoder(parser: argparse.ArgumentParser) -> None:
+    """--preset, --image-size, --batch-size for `load_encoder`; --skip-bad for what it reads."""
+    parser.add_argument(
+        "--preset",
+        required=True,
+        help="the encoder: a preset's name, its folder, or hf://ORG/NAME[@REVISION]",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=positive,
+        metavar="PIXELS",
+        help="side of the images (default: the encoder's own)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=64,
+        metavar="N",
+        help="images at a time (default: 64)",
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave unreadable images out instead of stopping"
+    )
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """--overwrite, for `check_free`."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace what an earlier call has written"
+    )
+
+
+def positive(value: str) -> int:
+    """A whole number from 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more; received {value!r}")
+    return int(value)
+
+
+def load_encoder(args: argparse.Namespace) -> "tuple[CommonRationaleEncoder, int]":
+    """The encoder that `--preset` names, and the side of its images in pixels.
+
+    Raises:
+        PresetError: it can't be loaded.
+        ValueError: it states no image size and `--image-size` is not given, or does not take
+            images of that size.
+    """
+    import numpy as np
+
+    from keras_cr.evaluation.features import encoder_image_size
+    from keras_cr.models import CommonRationaleEncoder
+
+    encoder = CommonRationaleEncoder.from_preset(args.preset)
+    try:
+        if args.image_size is None:
+            return encoder, encoder_image_size(encoder)
+        encoder.feature_map(np.zeros((1, args.image_size, args.image_size, 3), "float32"))
+    except ValueError as error:
+        raise ValueError(f"--image-size: {error}") from error
+    return encoder, args.image_size

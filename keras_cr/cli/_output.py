@@ -1,0 +1,98 @@
+"""Files that appear complete or not at all, and replace earlier ones only where that is asked."""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def check_free(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuses to replace what is there; called before any work.
+
+    Raises:
+        FileExistsError: one of `paths` exists and `overwrite` is off.
+    """
+    taken = [str(path) for path in paths if os.path.lexists(path)]
+    if taken and not overwrite:
+        raise FileExistsError(
+            f"--output: {', '.join(taken)} would be replaced; add --overwrite to allow that, or "
+            "name another place."
+        )
+
+
+def check_folder(folder: Path, names: Sequence[str], overwrite: bool) -> None:
+    """`check_free` for what `folder_output` writes.
+
+    Raises:
+        NotADirectoryError: `folder` is a file.
+        FileExistsError: it holds one of `names` and `overwrite` is off.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"--output: {str(folder)!r} is a file; name a folder.")
+    check_free([folder / name for name in names], overwrite)
+
+
+def check_file(path: Path, overwrite: bool) -> None:
+    """`check_free` for what `file_output` writes.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
+        FileExistsError: it exists and `overwrite` is off.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"--output: {str(path)!r} is a folder; name a file.")
+    check_free([path], overwrite)
+
+
+@contextlib.contextmanager
+def file_output(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; at the end it takes the place of `path`.
+
+    It is made at once, so that a place that can't be written to is met before any work. After an
+    error it is gone, and what was at `path` is still there.
+
+    Args:
+        path: the file; its folder is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        part.touch()
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_output(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A hidden folder to write to; at the end its files and folders move up into `folder`.
+
+    It lies inside `folder`, which may be all that can be written to, such as a mounted disk. After
+    an error it is gone, and what was in `folder` is still there.
+
+    Args:
+        folder: the folder; it is made.
+        names: all that may be written. Earlier ones are removed, those too that are not written
+            this time; whatever else is in `folder` stays.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".keras-cr-", dir=folder) as hidden:
+            new, old = Path(hidden, "new"), Path(hidden, "old")
+            new.mkdir()
+            old.mkdir()
+            yield new
+            for name in names:
+                if os.path.lexists(folder / name):
+                    os.replace(folder / name, old / name)
+                if os.path.lexists(new / name):
+                    os.replace(new / name, folder / name)
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):  # not empty: somebody else writes here too
+                folder.rmdir()
+        raise

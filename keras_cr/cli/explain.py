@@ -1,0 +1,117 @@
+"""Draw what an encoder's rationale weighs in images.
+
+DIR gets `overlays/`, a picture an image, named after it; `rationales.png`, a sheet of the first 24;
+`maps.npz` with the arrays `paths`, `overlays` (file names) and `maps` (N, h, w) float32 in 0..1;
+and with --detectors `detectors.png`, the images that each detector fires on most.
+"""
+
+import argparse
+import itertools
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder
+from keras_cr.cli._images import batches, picture_names, readable_images
+from keras_cr.cli._output import check_folder, folder_output
+
+if TYPE_CHECKING:
+    from keras_cr.data import FineGrainedDataset
+    from keras_cr.models import CommonRationaleEncoder
+
+OVERLAYS, SHEET, MAPS, DETECTORS = "overlays", "rationales.png", "maps.npz", "detectors.png"
+OUTPUTS = (OVERLAYS, SHEET, MAPS, DETECTORS)
+SHOWN = 24  # images on the sheet
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_images(parser)
+    add_encoder(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the pictures"
+    )
+    parser.add_argument(
+        "--detectors", action="store_true", help="draw each detector's strongest images as well"
+    )
+    parser.add_argument(
+        "--alpha",
+        type=_share,
+        default=0.6,
+        help="weight of the colours, from 0 (the image alone) to 1 (the map alone; default: 0.6)",
+    )
+    add_overwrite(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    output = args.output.expanduser()
+    check_folder(output, OUTPUTS, args.overwrite)
+    encoder, image_size = load_encoder(args)
+    if encoder.pooling == "average":
+        print(
+            "Note: the encoder pools by plain average. Unless its rationale was trained apart, "
+            "the maps are those of random weights.",
+            file=sys.stderr,
+        )
+    earlier = [output / name for name in OUTPUTS]  # where DIR lies among the images
+    dataset, names = readable_images(args, without=earlier)
+    with folder_output(output, OUTPUTS) as folder:
+        draw(folder, encoder, image_size, dataset, names, args)
+    print(f"Wrote {len(names)} overlays to {output / OVERLAYS}, a sheet to {output / SHEET}.")
+
+
+def draw(
+    folder: Path,
+    encoder: "CommonRationaleEncoder",
+    image_size: int,
+    dataset: "FineGrainedDataset",
+    names: list[str],
+    args: argparse.Namespace,
+) -> None:
+    """Writes all the files; of the images, only a batch and those on the sheet are held."""
+    import numpy as np
+
+    from keras_cr.cli._explainer import Explainer
+    from keras_cr.visualization import Picture, detector_grid, overlay, rationale_grid
+
+    explainer = Explainer(encoder)
+    pictures = picture_names(names)
+    paths = (folder / OVERLAYS / picture for picture in pictures)
+    shown, maps, detections = [], [], []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compressing PNGs takes long
+        for batch in batches(dataset, image_size, args.batch_size):
+            rationales, responses = explainer.explain(batch)
+            batch = np.rint(batch).astype("uint8")
+            laid = map(Picture, overlay(batch, rationales, args.alpha))
+            list(pool.map(Picture.save, laid, itertools.islice(paths, len(batch))))
+            shown += list(batch[: SHOWN - len(shown)])
+            maps.append(rationales)
+            if args.detectors:
+                detections.append(responses)
+    maps = np.concatenate(maps)
+    files = [Path(path).name for path in dataset.images]
+    first = slice(len(shown))
+    rationale_grid(
+        np.stack(shown), maps[first], folder / SHEET, titles=files[first], alpha=args.alpha
+    )
+    np.savez(folder / MAPS, paths=np.array(dataset.images), overlays=np.array(pictures), maps=maps)
+    if args.detectors:
+        detector_grid(
+            dataset.images,
+            np.concatenate(detections),
+            folder / DETECTORS,
+            titles=files,
+            alpha=args.alpha,
+            image_size=image_size,
+        )
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1; received {value!r}")
+    return share
