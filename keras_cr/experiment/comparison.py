@@ -1,0 +1,178 @@
+"""What the runs of a comparison left behind, as one table of scores and paired differences."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_cr.evaluation import read_per_image, records
+from keras_cr.evaluation.paired import CONFIDENCE, DRAWS, paired_bootstrap, spread
+
+COLUMNS = (  # title, protocol, metric as in `records`, scale
+    ("rank-1", "retrieval", "rank1", 100),
+    ("mAP", "retrieval", "map", 100),
+    ("mAP@R", "retrieval", "map_at_r", 100),
+    ("R-precision", "retrieval", "r_precision", 100),
+    ("linear", "linear_probe", "top1", 100),
+    ("k-NN", "knn", "top1", 100),
+    ("NMI", "clustering", "nmi", 100),
+    ("10 % labels", "few_label", "top1 at 10%", 100),
+    ("energy ratio", "localization", "energy_ratio", 1),
+)
+FIELDS = ("arm", "pooling", "protocol", "metric", "seed", "value")
+PAIRED = ("rank-1", "mAP", "linear", "k-NN")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """What a finished run says about itself.
+
+    Attributes:
+        metrics: the content of its metrics.json.
+        per_image: what `read_per_image` reads from its per_image.csv.
+        folder: where both are.
+    """
+
+    metrics: dict
+    per_image: dict[str, dict[str, np.ndarray]]
+    folder: Path
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result":
+        metrics = json.loads((folder / "metrics.json").read_text())
+        return cls(metrics, read_per_image(folder / "per_image.csv"), folder)
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.metrics["protocol"]["pooling"], "average")))
+
+    def numbers(self) -> dict[tuple[str, str, str], float]:
+        """{(pooling or map, protocol, metric): value}."""
+        rows = records(self.metrics)
+        return {(row["pooling"], row["protocol"], row["metric"]): row["value"] for row in rows}
+
+    def each_image(self, pooling: str) -> dict[str, np.ndarray]:
+        """{title of a paired column: what each test image got}, NaN where it was not asked."""
+        table, scores = self.per_image.get(pooling, {}), {}
+        if "retrieval.first_rank" in table:
+            rank = table["retrieval.first_rank"]
+            scores["rank-1"] = np.where(rank > 0, rank == 1, np.nan)
+        if "retrieval.average_precision" in table:
+            scores["mAP"] = table["retrieval.average_precision"]
+        for title, protocol in (("linear", "linear_probe"), ("k-NN", "knn")):
+            if f"{protocol}.predicted" in table:
+                scores[title] = (table[f"{protocol}.predicted"] == table["label"]).astype(float)
+        return scores
+
+
+def summarize(
+    results: Mapping[tuple[str, int], Result],
+    titles: Mapping[str, str],
+    seeds: Sequence[int],
+    baseline: str,
+) -> dict:
+    """Means, spreads and paired differences over the runs that are finished.
+
+    Args:
+        results: {(arm, seed): result}.
+        titles: {arm: its title}, all arms in the order of the table.
+        seeds: all seeds.
+        baseline: the arm whose average pooling the others are compared with.
+
+    Returns:
+        A dict for comparison.json: `seeds`, `baseline`, `missing` ([arm, seed] of every run that
+        is not finished), `protocol` (of the first result), `rows` (one an arm and pooling: `arm`,
+        `title`, `pooling`, `seeds`, `scores` {column: `mean`, `std`, `n`, `values` one a seed} and
+        `differences`, the same with `interval` and `excludes_zero`, or `"baseline"`) and `values`,
+        every number of every run. Fractions, apart from ratios.
+
+    Raises:
+        ValueError: two runs were not evaluated on the same test images.
+    """
+    check_paired(results.values())
+    rows, values = [], []
+    for arm, title in titles.items():
+        own = {seed: results[arm, seed] for seed in seeds if (arm, seed) in results}
+        pairs = {s: (r, results[baseline, s]) for s, r in own.items() if (baseline, s) in results}
+        numbers = {seed: result.numbers() for seed, result in own.items()}
+        for seed, found in numbers.items():
+            values += [
+                dict(zip(FIELDS, (arm, *name, seed, value), strict=True))
+                for name, value in found.items()
+            ]
+        for pooling in next(iter(own.values())).poolings if own else ():
+            is_baseline = (arm, pooling) == (baseline, "average")
+            rows.append(
+                {
+                    "arm": arm,
+                    "title": title,
+                    "pooling": pooling,
+                    "seeds": list(own),
+                    "scores": _scores(numbers, pooling),
+                    "differences": "baseline" if is_baseline else _differences(pairs, pooling),
+                }
+            )
+    return {
+        "seeds": list(seeds),
+        "baseline": baseline,
+        "missing": [[a, s] for s in seeds for a in titles if (a, s) not in results],
+        "protocol": next(iter(results.values())).metrics["protocol"] if results else None,
+        "bootstrap": {"draws": DRAWS, "confidence": CONFIDENCE},
+        "rows": rows,
+        "values": values,
+    }
+
+
+def check_paired(results: Iterable[Result]) -> None:
+    """Checks that images can be paired.
+
+    Raises:
+        ValueError: two runs were evaluated on other test images, or with other labels.
+    """
+    tables = [(r.folder, table) for r in results for table in r.per_image.values()]
+    for folder, table in tables[1:]:
+        first_folder, first = tables[0]
+        for column in ("image", "label"):
+            if not np.array_equal(table[column], first[column], equal_nan=column == "label"):
+                raise ValueError(
+                    f"--output: {first_folder} and {folder} were evaluated on other test images "
+                    f"(column `{column}` of per_image.csv), so they can't be compared in pairs. "
+                    "Give all runs the same data, or move one of the folders away."
+                )
+
+
+def _scores(numbers: dict[int, dict], pooling: str) -> dict[str, dict]:
+    scores = {}
+    for title, protocol, metric, _ in COLUMNS:
+        if protocol == "localization" and pooling == "average":
+            continue  # this row's embedding has no use for a map
+        values = [found.get((pooling, protocol, metric)) for found in numbers.values()]
+        measured = [value for value in values if value is not None]
+        if measured:
+            scores[title] = spread(measured) | {"values": values}
+    return scores
+
+
+def _differences(pairs: dict[int, tuple[Result, Result]], pooling: str) -> dict[str, dict]:
+    """{column: difference} of what each image has a value of, in every seed of both arms."""
+    scores = [(a.each_image(pooling), b.each_image("average")) for a, b in pairs.values()]
+    found = {}
+    for title in PAIRED:
+        if not scores or any(title not in a or title not in b for a, b in scores):
+            continue
+        each = np.stack([a[title] - b[title] for a, b in scores])
+        each = each[:, np.isfinite(each).all(axis=0)]
+        if not each.size:
+            continue
+        by_seed = each.mean(axis=1)
+        low, high = paired_bootstrap(each)
+        found[title] = spread(by_seed) | {
+            "values": by_seed.tolist(),
+            "seeds": list(pairs),
+            "images": each.shape[1],
+            "interval": [low, high],
+            "excludes_zero": low > 0 or high < 0,
+        }
+    return found
