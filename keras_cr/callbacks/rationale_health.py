@@ -14,6 +14,7 @@ COLUMNS = (
     "target_entropy",
     "map_entropy",
     "agreement",
+    "center_agreement",
     "embedding_std",
     "cam_peak",
     "fit_loss",
@@ -27,7 +28,9 @@ MAX_MAP_ENTROPY = 0.995
 MIN_MAP_ENTROPY = 0.1
 # A map that does not correlate with its target over the places of an image has not learnt it.
 MIN_AGREEMENT = 0.0
-# A branch starts from random weights, so that its agreement is around 0 for some epochs.
+# Things are photographed in the middle. A map that shuns it has turned to the background.
+MIN_CENTER_AGREEMENT = 0.0
+# A branch starts from random weights, so that both agreements are around 0 for some epochs.
 WARMUP = 3
 # About a cosine of .997 between any two images; an untrained ResNet's is .2 to .4.
 MIN_EMBEDDING_STD = 0.05
@@ -41,6 +44,8 @@ _ADVICE = {
     "larger images.",
     "map ignores target": "The branch has not learnt its target: raise the rationale's `weight` or "
     "the learning rate, and look at the pictures before you use the map.",
+    "turned away": "The map shuns the middle of the images and may mark the background: look at the "
+    "pictures, use Rationale(prior='center') or a smaller `k`.",
     "collapse": "All images have nearly the same embedding: lower the learning rate, and look at "
     "what the objective has against collapse.",
     "not finite": "Training has diverged: lower the learning rate, or clip gradients "
@@ -57,6 +62,7 @@ class RationaleHealth(Monitor):
     - `empty target`: `target_entropy` above `max_target_entropy`.
     - `flat map`, `spike`: `map_entropy` above `max_map_entropy` or below `min_map_entropy`.
     - `map ignores target`: `agreement` not above `min_agreement`, after `warmup` epochs.
+    - `turned away`: `center_agreement` below `min_center_agreement`, after `warmup` epochs.
     - `collapse`: `embedding_std` below `min_embedding_std`.
     - `not finite`: one of the values is NaN or infinite.
     - `nothing logged`: there are no such values; the model is no pretrainer.
@@ -73,9 +79,9 @@ class RationaleHealth(Monitor):
         every: epochs from one look to the next; the last epoch is always looked at.
         warn: whether to warn of a finding, once for each kind; a resumed run does not repeat it.
         max_target_entropy, max_map_entropy, min_map_entropy: relative to a uniform distribution's.
-        min_agreement: a correlation.
+        min_agreement, min_center_agreement: correlations.
         min_embedding_std: relative to embeddings that are spread out evenly.
-        warmup: epochs in which `agreement` is not judged.
+        warmup: epochs in which neither agreement is judged.
 
     Raises:
         ValueError: `every` is not a positive integer.
@@ -99,6 +105,7 @@ class RationaleHealth(Monitor):
         max_map_entropy: float = MAX_MAP_ENTROPY,
         min_map_entropy: float = MIN_MAP_ENTROPY,
         min_agreement: float = MIN_AGREEMENT,
+        min_center_agreement: float = MIN_CENTER_AGREEMENT,
         min_embedding_std: float = MIN_EMBEDDING_STD,
         warmup: int = WARMUP,
     ):
@@ -108,6 +115,7 @@ class RationaleHealth(Monitor):
         self.max_target_entropy = max_target_entropy
         self.max_map_entropy, self.min_map_entropy = max_map_entropy, min_map_entropy
         self.min_agreement, self.warmup = min_agreement, warmup
+        self.min_center_agreement = min_center_agreement
         self.min_embedding_std = min_embedding_std
         self._found: dict[str, str] | None = None
 
@@ -154,10 +162,11 @@ class RationaleHealth(Monitor):
             "flat map": ("map_entropy", operator.gt, self.max_map_entropy),
             "spike": ("map_entropy", operator.lt, self.min_map_entropy),
             "map ignores target": ("agreement", operator.le, self.min_agreement),
+            "turned away": ("center_agreement", operator.lt, self.min_center_agreement),
             "collapse": ("embedding_std", operator.lt, self.min_embedding_std),
         }
         if epoch < self.warmup:
-            del checks["map ignores target"]
+            del checks["map ignores target"], checks["turned away"]
         facts = {}
         for kind, (name, wrong, limit) in checks.items():
             if wrong(values.get(name, math.nan), limit):  # a comparison with NaN is false

@@ -101,11 +101,7 @@ def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int)
         A `tf.data.Dataset` of (B, image_size, image_size, 3) float32 RGB in 0..255.
     """
     read = image_reader(dataset)
-
-    def image(index):  # the resize's rounding can leave 0..255 by a hair
-        return tf.clip_by_value(resize_and_crop(read(index), image_size), 0.0, 255.0)
-
-    return _batches(dataset, image, batch_size)
+    return _batches(dataset, lambda index: whole_image(read(index), image_size), batch_size)
 
 
 def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarray:
@@ -193,6 +189,12 @@ def foreground_batches(
         )
 
     return _batches(dataset, foreground, batch_size)
+
+
+def whole_image(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """An (H, W, 3) RGB image as evaluation sees it: (image_size, image_size, 3) float32, 0..255."""
+    image = resize_and_crop(image, image_size)
+    return tf.clip_by_value(image, 0.0, 255.0)  # the resize's rounding can leave it by a hair
 
 
 def resize_and_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_cr.data.augmentation import DRAWS, Augmentation, ViewPlan, uniform
 from keras_cr.data.dataset import FineGrainedDataset
-from keras_cr.data.images import image_reader
+from keras_cr.data.images import image_reader, whole_image
 
 
 def two_views(
@@ -19,6 +19,7 @@ def two_views(
     seed: int = 0,
     epochs: int = 1,
     first_epoch: int = 0,
+    whole_images: bool = True,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of two views of each image, for a pretrainer's `fit`.
 
@@ -34,10 +35,13 @@ def two_views(
         epochs: Number of epochs to yield, each of `len(dataset) // batch_size` batches.
         first_epoch: Number of the first of them. A run of 10 epochs stopped after 4 goes on with
             `epochs=6, first_epoch=4`.
+        whole_images: Whether batches hold the images themselves too, as evaluation sees them.
+            `Rationale(positives="neighbours")` needs them; without them there is less to do.
 
     Returns:
         A `tf.data.Dataset` of dicts: `query` and `key` (B, image_size, image_size, 3) float32 RGB
-        in 0..255, and `index` (B,) int32, the images' positions in the dataset.
+        in 0..255, `index` (B,) int32, the images' positions in the dataset, and perhaps `image`,
+        of the views' shape.
 
     Raises:
         ValueError: The dataset holds fewer images than one batch, or `epochs` or `first_epoch` is
@@ -56,11 +60,13 @@ def two_views(
         )
     augmentation = augmentation or Augmentation.moco_v2()
     drawn = _drawn(dataset, augmentation, 2, seed, steps * batch_size)
-    render = _renderer(dataset, augmentation, image_size)
+    read = image_reader(dataset)
 
     def views(index, plan):
-        query, key = render(index, plan)
-        return {"query": query, "key": key, "index": index}
+        image = read(index)
+        query, key = _render(augmentation, image, image_size, plan)
+        batch = {"query": query, "key": key, "index": index}
+        return batch | ({"image": whole_image(image, image_size)} if whole_images else {})
 
     epoch_numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
     batches = _batched(epoch_numbers.flat_map(drawn), views, batch_size)
@@ -93,12 +99,13 @@ def random_views(
         ValueError: The dataset holds fewer images than one batch.
     """
     _steps(dataset, batch_size)
-    drawn = _drawn(dataset, augmentation, 1, seed, len(dataset))
-    render = _renderer(dataset, augmentation, image_size)
-    plans = drawn(tf.constant(epoch, tf.int64))
-    return _batched(
-        plans, lambda index, plan: (*render(index, plan), index), batch_size, whole=False
-    )
+    plans = _drawn(dataset, augmentation, 1, seed, len(dataset))(tf.constant(epoch, tf.int64))
+    read = image_reader(dataset)
+
+    def view(index, plan):
+        return (*_render(augmentation, read(index), image_size, plan), index)
+
+    return _batched(plans, view, batch_size, whole=False)
 
 
 def _steps(dataset: FineGrainedDataset, batch_size: int) -> int:
@@ -128,16 +135,10 @@ def _drawn(dataset, augmentation: Augmentation, number: int, seed: int, used: in
     return one_epoch
 
 
-def _renderer(dataset, augmentation: Augmentation, image_size: int):
-    """Returns a function for graphs: position and plan -> the views of one image, decoded once."""
-    read = image_reader(dataset)
-
-    def render(index, plan: ViewPlan) -> list[tf.Tensor]:
-        image = read(index)
-        plans = zip(*(tf.unstack(value, axis=0) for value in plan), strict=True)
-        return [augmentation.render(image, image_size, ViewPlan(*each)) for each in plans]
-
-    return render
+def _render(augmentation: Augmentation, image, image_size: int, plan: ViewPlan) -> list[tf.Tensor]:
+    """The views of one image that a plan, with one leading axis, describes."""
+    plans = zip(*(tf.unstack(value, axis=0) for value in plan), strict=True)
+    return [augmentation.render(image, image_size, ViewPlan(*each)) for each in plans]
 
 
 def _batched(pairs: tf.data.Dataset, views, batch_size: int, whole: bool = True):

@@ -4,6 +4,7 @@ Nothing here sees a test image before the choices are made: the checkpoint is fi
 every k, regularisation and threshold is chosen on train.
 """
 
+from keras_cr.attribution import center_prior
 from keras_cr.evaluation.boxes import box_iou, foreground_boxes, map_boxes
 from keras_cr.evaluation.clustering import clustering
 from keras_cr.evaluation.embed import Embedder, Embeddings, embed
@@ -12,12 +13,13 @@ from keras_cr.evaluation.features import Features, extract
 from keras_cr.evaluation.few_label import few_label
 from keras_cr.evaluation.knn import knn
 from keras_cr.evaluation.linear_probe import linear_probe
-from keras_cr.evaluation.localization import box_thresholds, center_prior, localization
+from keras_cr.evaluation.localization import box_thresholds, localization
 from keras_cr.evaluation.nearest import nearest
+from keras_cr.evaluation.paired import paired_bootstrap, spread
 from keras_cr.evaluation.per_image import read_per_image, write_per_image
 from keras_cr.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS
 from keras_cr.evaluation.records import records, write_records
-from keras_cr.evaluation.report import write_report
+from keras_cr.evaluation.report import write_markdown, write_report
 from keras_cr.evaluation.retrieval import retrieval, retrieval_per_query
 from keras_cr.evaluation.sgd_probe import sgd_probe
 from keras_cr.evaluation.table import format_table
@@ -45,11 +47,14 @@ __all__ = [
     "localization",
     "map_boxes",
     "nearest",
+    "paired_bootstrap",
     "read_per_image",
     "records",
     "retrieval",
     "retrieval_per_query",
     "sgd_probe",
+    "spread",
+    "write_markdown",
     "write_per_image",
     "write_records",
     "write_report",

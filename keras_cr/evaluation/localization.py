@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from keras_cr.attribution import center_prior
 from keras_cr.evaluation.boxes import (
     DEFAULT_THRESHOLD,
     box_iou,
@@ -12,7 +13,6 @@ from keras_cr.evaluation.boxes import (
     map_boxes,
 )
 
-CENTER_SHARPNESS = 8.0
 HIT = 0.5  # a box is found where its IoU reaches this
 
 
@@ -113,13 +113,6 @@ def box_thresholds(rationale, foreground: np.ndarray | Iterable) -> dict[str, fl
         "rationale": choose_threshold(maps, boxes, size),
         "center_prior": choose_threshold(prior, boxes, size),
     }
-
-
-def center_prior(height: int, width: int) -> np.ndarray:
-    """The Gaussian (height, width) around the image's centre, at the centres of the cells."""
-    y, x = ((np.arange(size) + 0.5) / size - 0.5 for size in (height, width))
-    # one sum of both squares: cells equally far from the centre come out exactly equal
-    return np.exp(-CENTER_SHARPNESS * np.add.outer(np.abs(y) ** 2, np.abs(x) ** 2))
 
 
 def _paired(rationale, foreground) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

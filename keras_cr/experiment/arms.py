@@ -50,9 +50,12 @@ class Arm:
 ARMS = {
     arm.name: arm
     for arm in (
-        Arm("initialization", "Initialization", {"epochs": 0}),
+        # without epochs the paper's branch stays untrained: a control of its own
+        Arm("initialization", "Initialization", {"epochs": 0, "rationale": "paper"}),
+        Arm("posthoc", "Rationale fitted to the initialization", {"epochs": 0, "rationale": "on"}),
         Arm("plain", "Plain objective", {"rationale": "off"}),
         Arm("rationale", "With rationale", {"rationale": "on"}),
+        Arm("paper", "Paper's rationale", {"rationale": "paper"}),
         Arm("reference", "Reference rationale", {"rationale": "reference"}),
     )
 }

@@ -14,6 +14,7 @@ from keras_cr.presets.convert import load_imagenet_weights
 from keras_cr.pretraining import MoCo, Rationale
 
 MAX_QUEUE = 65536
+MAX_BANK = 8192
 
 
 def build_encoder(
@@ -57,14 +58,13 @@ def build_encoder(
 
 def build_pretrainer(settings: Settings, encoder: CommonRationaleEncoder, num_images: int) -> MoCo:
     """The compiled pretrainer of a run over `num_images` training images."""
-    rationale = {"on": Rationale(), "off": None, "reference": Rationale.reference()}
     queue = 2 ** int(math.log2(num_images))
     multiplier = settings.backbone_lr_multiplier
     if multiplier is None:
         multiplier = 1.0 if settings.init == "none" else 0.1
     pretrainer = MoCo(
         encoder,
-        rationale=rationale[settings.rationale],
+        rationale=build_rationale(settings, num_images),
         queue_size=settings.queue_size or max(settings.batch_size, min(queue, MAX_QUEUE)),
         momentum=settings.momentum,
         temperature=settings.temperature,
@@ -80,6 +80,19 @@ def build_pretrainer(settings: Settings, encoder: CommonRationaleEncoder, num_im
     else:
         pretrainer.compile(keras.optimizers.SGD(rate, momentum=0.9, **options))
     return pretrainer
+
+
+def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
+    """How the branch is trained, with a bank that the training images fill."""
+    if settings.rationale == "off":
+        return None
+    if settings.rationale == "reference":
+        return Rationale.reference()
+    if settings.rationale == "paper":
+        return Rationale.paper()
+    k = max(min(Rationale().k, (num_images - 1) // 2), 1)
+    bank = min(2 ** int(math.log2(num_images)), MAX_BANK)
+    return Rationale(k=k, bank_size=max(bank, k + 1))
 
 
 def backbone_name(settings: Settings) -> str:

@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_cr.data import FineGrainedDataset, image_batches
-from keras_cr.evaluation import embed
-from keras_cr.evaluation.report import write_report
+from keras_cr.evaluation import (
+    Evaluation,
+    write_markdown,
+    write_per_image,
+    write_records,
+    write_report,
+)
 from keras_cr.experiment.settings import Settings
 from keras_cr.visualization import curves, rationale_grid
 
@@ -22,31 +27,49 @@ def write_json(path: Path, content: dict) -> None:
     os.replace(part, path)
 
 
+def write_numbers(output: Path, evaluation: Evaluation, metrics: dict) -> None:
+    """Writes `per_image.csv`, `metrics.csv` and, last, `metrics.json`."""
+    write_per_image(evaluation, output / "per_image.csv")
+    write_records(metrics, output / "metrics.csv")
+    write_json(output / "metrics.json", metrics)
+
+
 def write_pictures(
-    output: Path, encoder, dataset: FineGrainedDataset, settings: Settings, metrics: dict
+    output: Path, settings: Settings, before: Evaluation, after: Evaluation, source: dict
 ) -> None:
-    """Writes `rationales.png`, `curves.png` where there was training, and `report.html`."""
-    shown = some_images(dataset, NUM_PICTURES)
-    images = np.concatenate(
-        list(image_batches(shown, settings.image_size, batch_size=8).as_numpy_iterator())
-    )
-    maps = embed(encoder, images, batch_size=8).rationale
+    """Writes `rationales.png`, `curves.png` where there was training, and the reports.
+
+    Args:
+        output: the run's folder.
+        settings: of the run.
+        before, after: evaluations of the encoder before and after training.
+        source: where the result comes from: command, date, seed, versions.
+    """
+    features, dataset = after.features, after.features.dataset
+    rows = some_rows(dataset, NUM_PICTURES)
+    shown = dataset.take(rows)
+    batches = image_batches(shown, settings.image_size, batch_size=8)
     titles = None
     if shown.labels is not None:
         titles = [shown.class_names[label] for label in shown.labels]
-    untrained = settings.rationale == "off" or settings.epochs == 0
-    caption = "What an untrained branch weighs" if untrained else "What the rationale weighs"
-    pictures = {caption: output / "rationales.png"}
-    rationale_grid(images, maps, path=output / "rationales.png", titles=titles)
+    rationale_grid(
+        np.concatenate(list(batches.as_numpy_iterator())),
+        features.embeddings.rationale[rows],
+        path=output / "rationales.png",
+        titles=titles,
+    )
+    history = None
     if (output / "history.csv").is_file():
-        curves(output / "history.csv", output / "curves.png")
-        pictures["Training"] = output / "curves.png"
-    write_report(output / "report.html", f"{settings.dataset}: rationale run", metrics, pictures)
+        history = output / "history.csv"
+        curves(history, output / "curves.png")
+    title = f"{settings.dataset}: {'rationale' if settings.rationale != 'off' else 'plain'} run"
+    initialization = before.metrics if before is not after else None
+    write_report(output / "report.html", title, after, initialization, history, source)
+    write_markdown(output / "report.md", title, after, initialization, source)
 
 
-def some_images(dataset: FineGrainedDataset, number: int) -> FineGrainedDataset:
-    """Test images (training images where there are none) spread evenly over the data set."""
-    held_out = dataset.take(np.flatnonzero(~dataset.is_train))
-    dataset = held_out if len(held_out) else dataset
-    number = min(number, len(dataset))
-    return dataset.take(np.linspace(0, len(dataset) - 1, number).astype(int))
+def some_rows(dataset: FineGrainedDataset, number: int) -> np.ndarray:
+    """Positions of test images (training images where there are none) spread evenly."""
+    rows = np.flatnonzero(~dataset.is_train)
+    rows = rows if len(rows) else np.arange(len(dataset))
+    return rows[np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(int)]

@@ -11,12 +11,19 @@ from pathlib import Path
 
 import keras
 
-from keras_cr.data import Augmentation, FineGrainedDataset, check_images, two_views
+from keras_cr.data import (
+    Augmentation,
+    FineGrainedDataset,
+    check_images,
+    image_batches,
+    two_views,
+)
 from keras_cr.evaluation import Evaluation, evaluate_features, extract, format_table
 from keras_cr.experiment.build import (
     backbone_name,
     build_encoder,
     build_pretrainer,
+    build_rationale,
     with_precision,
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
@@ -24,6 +31,7 @@ from keras_cr.experiment.outputs import write_json, write_numbers, write_picture
 from keras_cr.experiment.settings import Settings, parse_settings
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import store_path
+from keras_cr.pretraining import fit_rationale
 from keras_cr.version import __version__
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
@@ -106,7 +114,7 @@ class Run:
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
         before = after = self._evaluate(self.encoder)
         encoder = self._train(train)
-        if settings.epochs:
+        if self.trains:
             after = self._evaluate(encoder)
         metrics = after.metrics | {"initialization": before.metrics}
 
@@ -114,12 +122,20 @@ class Run:
         details = {"name": self.name, "source": _source(settings), "metrics": metrics}
         for folder in (output / "preset", store_path(self.name))[: 1 + self.store]:
             encoder.save_to_preset(folder, **details)
-        write_pictures(output, settings, before, after, details["source"])
+        source = details["source"]
+        if self.watching:
+            source = source | {"health": "; ".join(self.watching[0].findings) or "no findings"}
+        write_pictures(output, settings, before, after, source)
         write_numbers(output, after, metrics)  # metrics.json last: a run that has it is whole
         print(format_table({"initialization": before.metrics, "trained": after.metrics}))
         name = repr(self.name) if self.store else repr(str(output / "preset"))
         print(f"Wrote {output}. Load the encoder with from_preset({name}).")
         return metrics
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained: without epochs, the branch alone, if it is wanted."""
+        return self.settings.epochs > 0 or self.settings.rationale == "on"
 
     def _evaluate(self, encoder: CommonRationaleEncoder) -> Evaluation:
         settings = self.settings
@@ -131,6 +147,10 @@ class Run:
     def _train(self, train: FineGrainedDataset) -> CommonRationaleEncoder:
         settings = self.settings
         if settings.epochs == 0:
+            if settings.rationale == "on":
+                images = image_batches(train, settings.image_size, settings.batch_size)
+                rationale = build_rationale(settings, len(train))
+                fit_rationale(self.encoder, images, rationale, seed=settings.seed)
             return self.encoder
         steps = len(train) // settings.batch_size
         if settings.resume and state_path(self.output).is_file():
@@ -147,6 +167,7 @@ class Run:
                 seed=settings.seed,
                 epochs=settings.epochs - first_epoch,
                 first_epoch=first_epoch,
+                whole_images=settings.rationale == "on",
             )
             pretrainer.fit(
                 views,

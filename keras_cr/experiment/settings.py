@@ -32,10 +32,12 @@ class Settings:
             preset.
         init: `none`, `imagenet`, a `.keras` file, or a preset's name, folder or handle.
         objective: the self-supervised objective: `moco`.
-        rationale: `on`, `off` (the plain objective) or `reference` (the release's formulas).
+        rationale: `on`, `off` (the plain objective), `paper` (two views as the positive) or
+            `reference` (the release's formulas).
         num_detectors: number of detectors in the rationale branch; None is 1, or 32 with
             `rationale="reference"`.
-        epochs: number of passes over the training images; 0 only evaluates and stores.
+        epochs: number of passes over the training images; 0 leaves the backbone as it is and, with
+            `rationale="on"`, fits the branch alone.
         batch_size: images a step.
         image_size: side of views and evaluation images in pixels.
         optimizer: `sgd` (momentum 0.9) or `adamw`.
@@ -161,11 +163,15 @@ def _flags() -> dict[str, dict]:
         "--init": {"help": "imagenet, none, a .keras file, or a preset", "type": _init},
         "--objective": {"choices": ["moco"], "help": "the self-supervised objective"},
         "--rationale": {
-            "choices": ["on", "off", "reference"],
-            "help": "the rationale branch; reference: the authors' release's formulas",
+            "choices": ["on", "off", "paper", "reference"],
+            "help": "the rationale branch; paper: the GradCAM of the objective's own loss; "
+            "reference: the authors' release's formulas",
         },
         "--num-detectors": {"type": int, "help": "detectors of the branch (default: 1)"},
-        "--epochs": {"type": int, "help": "passes over the training images; 0: evaluate only"},
+        "--epochs": {
+            "type": int,
+            "help": "passes over the training images; 0: fit the branch alone, if any",
+        },
         "--batch-size": {"type": int, "help": "images a step"},
         "--image-size": {"type": int, "help": "side of the images in pixels"},
         "--optimizer": {"choices": ["sgd", "adamw"], "help": "sgd has a momentum of 0.9"},

@@ -10,7 +10,8 @@ if keras.backend.backend() != "tensorflow":
     )
 
 from keras_cr.pretraining.base import RationalePretrainer
+from keras_cr.pretraining.fit_rationale import fit_rationale
 from keras_cr.pretraining.moco import MoCo
 from keras_cr.pretraining.rationale import Rationale
 
-__all__ = ["MoCo", "Rationale", "RationalePretrainer"]
+__all__ = ["MoCo", "Rationale", "RationalePretrainer", "fit_rationale"]

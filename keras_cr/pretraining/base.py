@@ -6,6 +6,9 @@ One backbone forward and one backbone backward a view, whatever the rationale co
                 -> dL/d(map) -> GradCAM        (down to the map and no further)
     feature map -> branch -> map A
     total = L + weight * fit(GradCAM, A)       (one backward pass through the backbone)
+
+With `Rationale(positives="neighbours")` the GradCAM is that of another loss, on the feature map of
+the whole image, which costs one forward pass more.
 """
 
 from dataclasses import dataclass, field
@@ -15,9 +18,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_cr.attribution import grad_cam
+from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.pretraining.momentum import assign_all
+from keras_cr.pretraining.momentum import assign_all, gather
+from keras_cr.pretraining.neighbours import NeighbourBank
 from keras_cr.pretraining.rationale import Rationale
 
 
@@ -46,15 +50,17 @@ class RationalePretrainer(keras.Model):
         **kwargs: as for `keras.Model`.
 
     `fit` takes batches that are a dict with `query` and `key` (two views, `(B, H, W, 3)`, RGB
-    0..255) and optionally `index` (integers `(B,)`, which image each row is), or a tuple of these
-    in that order. `keras_cr.data.two_views` makes such batches.
+    0..255), optionally `index` (integers `(B,)`, which image each row is), and `image` (the whole
+    images, of the views' shape), which `Rationale(positives="neighbours")` needs; or a tuple of
+    these in that order. `keras_cr.data.two_views` makes such batches.
 
     Every step logs `loss`, `ssl_loss`, the objective's own scalars, `embedding_std` (standard
     deviation of the average-pooled, unit-length embedding over the batch, times the root of its
     size; near 0: collapse) and, with a rationale, `fit_loss`, `target_entropy` (relative to a
     uniform target; 1: it says nothing), `map_entropy` (the same of the branch's map, divided by its
-    sum; 1: flat, or empty), `cam_peak` (mean height of the raw GradCAM) and `agreement`
-    (correlation of GradCAM and map over the places of an image).
+    sum; 1: flat, or empty), `cam_peak` (mean height of the raw GradCAM), `agreement` (correlation
+    of target and map over the places of an image) and `center_agreement` (of a Gaussian around the
+    middle and map; below 0: the map may have turned to the background).
     """
 
     explained_views: tuple[str, ...] = ("query",)
@@ -82,7 +88,18 @@ class RationalePretrainer(keras.Model):
         names = ["loss", "ssl_loss", *self.objective_logs, "embedding_std"]
         if rationale is not None:
             self.fit_loss = rationale.fit_loss()
-            names += ["fit_loss", "target_entropy", "map_entropy", "cam_peak", "agreement"]
+            names += ["fit_loss", "target_entropy", "map_entropy", "cam_peak"]
+            names += ["agreement", "center_agreement"]
+            if rationale.positives == "neighbours":
+                self.neighbours = NeighbourBank(
+                    rationale.bank_size,
+                    rationale.k,
+                    rationale.contrast_temperature,
+                    seed=seed,
+                    dtype="float32",
+                    name="neighbours",
+                )
+                self.neighbours.build((None, encoder.channels))
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def prepare(self, views: dict) -> dict:
@@ -135,6 +152,8 @@ class RationalePretrainer(keras.Model):
         variables = self.trainable_variables
         self._apply(tape.gradient(scaled_loss, variables), variables)
         self.finish(views, context)
+        if "embedding" in context:
+            self.neighbours.enqueue(gather(context["embedding"]), image_numbers(views))
         for name, value in logs.items():
             self._trackers[name].update_state(value)
         return self.get_metrics_result()
@@ -146,7 +165,7 @@ class RationalePretrainer(keras.Model):
             for name in self.explained_views
         }
         with tf.GradientTape(watch_accessed_variables=False) as inner:
-            if self.rationale is not None:
+            if self.rationale is not None and self.rationale.positives == "views":
                 inner.watch(maps)
             outcome = self.objective(maps, context)
         logs = {"loss": outcome.loss, "ssl_loss": outcome.loss, **outcome.logs}
@@ -154,15 +173,42 @@ class RationalePretrainer(keras.Model):
         if self.rationale is None:
             return outcome.loss, logs
         with tape.stop_recording():
-            gradients = inner.gradient(outcome.loss, maps)
+            if self.rationale.positives == "views":
+                explained = maps
+                gradients = inner.gradient(outcome.loss, maps)
+            else:
+                explained, gradients = self._compare_with_neighbours(views, context)
         for name in self.rationale.extra_passes:
             self.encoder.branch((maps | context.get("maps", {}))[name], training=True)
-        fits = [self._fit(maps[name], gradients[name]) for name in self.explained_views]
+        fits = [self._fit(explained[name], gradients[name]) for name in gradients]
         fit = {name: sum(logs[name] for logs in fits) / len(fits) for name in fits[0]}
         # A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to
         # trace, and two runs with one seed would log losses that differ in the last digit.
         total = ops.sum(ops.stack([outcome.loss, self.rationale.weight * fit["fit_loss"]]))
         return total, logs | fit | {"loss": total}
+
+    def _compare_with_neighbours(self, views: dict, context: dict) -> tuple[dict, dict]:
+        """Whole images' feature maps, as inference sees them, and the gradients of their loss."""
+        if "image" not in views:
+            raise ValueError(
+                "Rationale(positives='neighbours') looks at whole images: batches need 'image' "
+                "beside the two views, as keras_cr.data.two_views makes them. "
+                f"Received: {sorted(views)}; or use Rationale.paper(), which needs the views alone."
+            )
+        feature_map = ops.cast(self.encoder.feature_map(views["image"]), "float32")
+        weights = self.encoder.branch(feature_map)
+        grown = self.neighbours.filled(self.rationale.warmup)
+        weights = ops.where(grown, weights, ops.ones_like(weights))
+        context["embedding"] = self.encoder.pool(feature_map, weights)
+        gradients = self.neighbours.gradient(context["embedding"], views.get("index"))
+        # of the pooled feature, and so of every place, but for the place's weight
+        return {"image": feature_map}, {"image": gradients[:, None, None, :]}
+
+    def _target(self, cam):
+        """What the branch is fitted to, `(B, h, w)`, and the centre prior, `(h, w)`."""
+        prior = ops.convert_to_tensor(center_prior(*cam.shape[1:]), cam.dtype)
+        target = ops.cast(cam > 0, cam.dtype) if self.rationale.target == "sign" else cam
+        return target * prior if self.rationale.prior == "center" else target, prior
 
     def _fit(self, feature_map, gradients) -> dict:
         """Fits the branch's map to the GradCAM of one view."""
@@ -179,12 +225,14 @@ class RationalePretrainer(keras.Model):
             training=True,
             normalization=choices.map_normalization,
         )
+        target, prior = self._target(cam)
         return {
-            "fit_loss": self.fit_loss(cam, rationale),
-            "target_entropy": ops.mean(self.fit_loss.target_entropy(cam)),
+            "fit_loss": self.fit_loss(target, rationale),
+            "target_entropy": ops.mean(self.fit_loss.target_entropy(target)),
             "map_entropy": ops.mean(_entropy(rationale)),
             "cam_peak": ops.mean(ops.max(cam, axis=(1, 2))),
-            "agreement": ops.mean(_correlation(cam, rationale)),
+            "agreement": ops.mean(_correlation(target, rationale)),
+            "center_agreement": ops.mean(_correlation(prior[None], rationale)),
         }
 
     def _apply(self, gradients, variables) -> None:
@@ -236,8 +284,8 @@ def unpack_views(data) -> dict:
         data = [part for part in data if part is not None]  # Keras fills up with None
         if len(data) == 1:
             return unpack_views(data[0])
-        if len(data) in (2, 3):
-            return dict(zip(("query", "key", "index"), data, strict=False))
+        if len(data) in (2, 3, 4):
+            return dict(zip(("query", "key", "index", "image"), data, strict=False))
     if isinstance(data, dict) and {"query", "key"} <= set(data):
         return data
     received = sorted(data) if isinstance(data, dict) else type(data).__name__
@@ -245,6 +293,13 @@ def unpack_views(data) -> dict:
         "A pretrainer's batch is a dict with 'query' and 'key' (two views of every image), or a "
         f"tuple of them. Received: {received}"
     )
+
+
+def image_numbers(views: dict):
+    """Which image each row of a batch is, of all replicas, or None where the views don't say."""
+    if (index := views.get("index")) is None:
+        return None
+    return gather(ops.cast(index, "int32"))
 
 
 def _embedding_std(embedding):

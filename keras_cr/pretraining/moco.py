@@ -7,7 +7,7 @@ from keras import ops
 from keras_cr.layers import FeatureQueue, ProjectionHead, RationalePooling
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.pretraining.base import Outcome, RationalePretrainer
+from keras_cr.pretraining.base import Outcome, RationalePretrainer, image_numbers
 from keras_cr.pretraining.momentum import follow, gather, momentum_copy
 from keras_cr.pretraining.rationale import Rationale
 
@@ -114,10 +114,7 @@ class MoCo(RationalePretrainer):
         return Outcome(ops.mean(info_nce(logits)), {"contrastive_accuracy": ops.mean(found)})
 
     def finish(self, views, context):
-        indices = views.get("index")
-        if indices is not None:
-            indices = gather(ops.cast(indices, "int32"))
-        self.queue.enqueue(gather(context["keys"]), indices)
+        self.queue.enqueue(gather(context["keys"]), image_numbers(views))
 
     def get_config(self):
         return super().get_config() | {

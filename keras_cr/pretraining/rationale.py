@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from keras_cr.losses import RationaleFit
 
 _CHOICES = {
+    "positives": ("neighbours", "views"),
+    "target": ("sign", "cam"),
+    "prior": ("center", "none"),
     "cam": ("elementwise", "channel"),
     "sign": (1, -1),
     "target_normalization": ("image", "none"),
@@ -16,14 +19,27 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Rationale:
-    """How the branch is fitted to the GradCAM of the self-supervised loss.
+    """How the branch is fitted to the GradCAM of a contrastive loss.
 
-    The defaults keep the target's scale under control (per-image normalisation, a temperature
-    below one) and leave the backbone to the self-supervised objective alone (both sides detached).
+    The defaults are what measured best (docs/rationale.md): the loss that is explained compares an
+    image with its nearest other images, not two views of one; the target marks where growth of the
+    feature lowers that loss, more so in the middle; and the backbone is left to the self-supervised
+    objective alone (both sides detached). `Rationale.paper()` explains the objective's own loss;
     `Rationale.reference()` holds what the authors' release computes.
 
     Args:
         weight: factor of the fit loss beside the self-supervised loss.
+        positives: what the explained loss compares an image with: `"neighbours"`, the mean of its
+            `k` nearest other images, on whole images and frozen features; or `"views"`, its other
+            view: the objective's own loss.
+        k: number of neighbours; about a third of an image's kin in the bank, or fewer.
+        bank_size: embeddings of earlier images that neighbours are looked for among.
+        warmup: how often the bank is filled before maps pool the embeddings in it; averages until
+            then.
+        contrast_temperature: of the loss that compares with neighbours.
+        target: `"sign"` marks the places where the GradCAM is above zero, `"cam"` takes its height.
+        prior: `"center"` multiplies the target by a Gaussian around the image's middle, which
+            keeps it from turning to the background where neighbours are wrong; `"none"` doesn't.
         sign: `1` marks places whose growth raises the self-supervised loss (the release), `-1`
             those whose growth lowers it: what speaks for the positive.
         cam: `"elementwise"` or `"channel"`, see `keras_cr.attribution.grad_cam`.
@@ -46,6 +62,13 @@ class Rationale:
     """
 
     weight: float = 1.0
+    positives: str = "neighbours"
+    k: int = 10
+    bank_size: int = 1024
+    warmup: float = 2.0
+    contrast_temperature: float = 0.2
+    target: str = "sign"
+    prior: str = "center"
     sign: int = -1
     cam: str = "elementwise"
     target_normalization: str = "image"
@@ -65,16 +88,35 @@ class Rationale:
                 raise ValueError(
                     f"`{name}` must be one of {allowed}. Received: {name}={getattr(self, name)!r}"
                 )
-        if self.weight < 0:
-            raise ValueError(f"`weight` must be 0 or more. Received: weight={self.weight!r}")
-        if self.temperature <= 0:
+        for name in ("weight", "warmup"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must be 0 or more. Received: {name}={getattr(self, name)!r}"
+                )
+        for name in ("temperature", "contrast_temperature", "k"):
+            if getattr(self, name) <= 0:
+                raise ValueError(
+                    f"`{name}` must be positive. Received: {name}={getattr(self, name)!r}"
+                )
+        if self.bank_size <= self.k:
             raise ValueError(
-                f"`temperature` must be positive. Received: temperature={self.temperature!r}"
+                "`bank_size` must be above `k`. "
+                f"Received: bank_size={self.bank_size!r}, k={self.k!r}"
             )
         if unknown := set(self.extra_passes) - {"query", "key"}:
             raise ValueError(
                 f"`extra_passes` may hold 'query' and 'key'. Received: {sorted(unknown)}"
             )
+
+    @classmethod
+    def paper(cls) -> "Rationale":
+        """The paper's formulation: the GradCAM of the objective's own loss, under control.
+
+        Two views of an image are the positive. The target keeps its heights, scaled to 0..1 for
+        each image and softened by a temperature, with the sign that speaks for the positive; raw,
+        it would be uniform, as `Rationale.reference()` is.
+        """
+        return cls(positives="views", target="cam", prior="none")
 
     @classmethod
     def reference(cls) -> "Rationale":
@@ -86,6 +128,9 @@ class Rationale:
         """
         return cls(
             weight=0.01,
+            positives="views",
+            target="cam",
+            prior="none",
             sign=1,
             target_normalization="none",
             temperature=1.0,

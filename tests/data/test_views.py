@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_cr.data import Augmentation, random_views, two_views
+from keras_cr.data import Augmentation, image_batches, random_views, two_views
 from tests.data.helpers import dataset, pixels, save_image
 
 STILL = Augmentation(
@@ -38,6 +38,7 @@ def test_shapes_types_and_range():
             "query": tf.float32,
             "key": tf.float32,
             "index": tf.int32,
+            "image": tf.float32,
         }
         assert batch["query"].shape == batch["key"].shape == (4, 24, 24, 3)
         assert float(tf.reduce_min(batch["query"])) >= 0
@@ -233,6 +234,14 @@ def test_wrong_arguments_are_refused(options, message):
 def test_wrong_augmentations_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field}: must .*received"):
         Augmentation(**{field: value})
+
+
+def test_whole_images_are_what_evaluation_sees():
+    data = dataset(9)
+    seen = np.concatenate(list(image_batches(data, 24, 4).as_numpy_iterator()))
+    for batch in batches(data):
+        np.testing.assert_allclose(batch["image"], seen[batch["index"]], atol=1e-3)
+    assert set(batches(data, whole_images=False)[0]) == {"query", "key", "index"}
 
 
 def test_random_views_hold_every_image_once_and_repeat_with_seed_and_epoch():

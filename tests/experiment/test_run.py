@@ -35,6 +35,7 @@ def settings(birds, output, **changes):
         "epochs": 2,
         "batch_size": 8,
         "image_size": 32,
+        "protocols": ("retrieval", "linear_probe", "knn", "localization"),
     }
     return Settings(**(values | changes))
 
@@ -125,13 +126,28 @@ def test_other_arms(birds, tmp_path, rationale, precision):
 def test_initial_weights_from_a_file_and_from_a_preset(birds, tmp_path):
     backbone = tiny_backbone()
     backbone.save(tmp_path / "tiny.keras")
-    start(birds, tmp_path / "file", epochs=0, init=str(tmp_path / "tiny.keras"))
+    unfitted = {"epochs": 0, "rationale": "off"}
+    start(birds, tmp_path / "file", init=str(tmp_path / "tiny.keras"), **unfitted)
     encoder = CommonRationaleEncoder.from_preset("birds_tiny")
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     np.testing.assert_allclose(encoder.backbone(images), backbone(images), rtol=1e-5, atol=1e-5)
-    start(birds, tmp_path / "preset", epochs=0, init="birds_tiny", preset_name="again")
+    start(birds, tmp_path / "preset", init="birds_tiny", preset_name="again", **unfitted)
     again = CommonRationaleEncoder.from_preset("again")
     np.testing.assert_allclose(again(images), encoder(images), atol=1e-6)
+
+
+def test_no_epochs_fit_the_branch_to_a_frozen_backbone(birds, tmp_path):
+    backbone = tiny_backbone()
+    backbone.save(tmp_path / "tiny.keras")
+    options = {"epochs": 0, "init": str(tmp_path / "tiny.keras"), "image_size": 48}
+    metrics = start(birds, tmp_path / "out", protocols=("retrieval", "localization"), **options)
+    encoder = CommonRationaleEncoder.from_preset("birds_tiny")
+    for old, new in zip(backbone.get_weights(), encoder.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    before = metrics["initialization"]
+    assert metrics["average_pooling"]["retrieval"] == before["average_pooling"]["retrieval"]
+    assert metrics["localization"]["energy"] != before["localization"]["energy"]
+    assert not (tmp_path / "out" / "history.csv").exists()
 
 
 def test_labels_and_a_test_split_are_not_needed(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_cr.pretraining import Rationale
 from keras_cr.pretraining.base import _entropy
 from tests.pretraining.test_moco import batch, moco
 
@@ -22,13 +23,14 @@ def test_entropy_of_a_map_is_relative_to_a_uniform_one():
 
 
 def test_a_step_logs_the_entropy_of_the_branchs_map():
-    pretrainer, data = moco(), batch()
+    rationale, data = Rationale.paper(), batch()
+    pretrainer = moco(rationale)
     feature_map = pretrainer.encoder.feature_map(data["query"], training=True)
     maps = ops.convert_to_numpy(pretrainer.encoder.branch(feature_map, training=True))
     shares = maps.reshape(len(maps), -1)
     shares = shares / shares.sum(axis=1, keepdims=True)
     logs = np.log(np.where(shares > 0, shares, 1))
     expected = -(shares * logs).sum(axis=1).mean() / np.log(shares.shape[1])
-    logged = moco().train_on_batch(data, return_dict=True)["map_entropy"]
+    logged = moco(rationale).train_on_batch(data, return_dict=True)["map_entropy"]
     assert float(logged) == pytest.approx(expected, rel=1e-4)
     assert 0.1 < expected < 0.99

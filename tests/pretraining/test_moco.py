@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -11,14 +12,17 @@ from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.pretraining import MoCo, Rationale
 from tests.case import images, run_pretrainer_test, tiny_encoder
 
+SMALL = Rationale(k=3, bank_size=16, warmup=1)
+ATTACHMENTS = ("detach_features", "detach_target")
+
 
 def batch(number=8, seed=0):
     query = images(number, seed=seed)
     key = (query + np.random.default_rng(seed + 1).normal(0, 20, query.shape)).astype("float32")
-    return {"query": query, "key": key, "index": np.arange(number)}
+    return {"query": query, "key": key, "index": np.arange(number), "image": query}
 
 
-def moco(rationale=Rationale(), dtype=None, optimizer=None, **kwargs):  # noqa: B008
+def moco(rationale=SMALL, dtype=None, optimizer=None, **kwargs):
     pretrainer = MoCo(
         tiny_encoder(num_detectors=3, dtype=dtype),
         **{"rationale": rationale, "projection_dim": 6, "queue_size": 16, "seed": 3} | kwargs,
@@ -28,7 +32,7 @@ def moco(rationale=Rationale(), dtype=None, optimizer=None, **kwargs):  # noqa: 
     return pretrainer
 
 
-@pytest.mark.parametrize("rationale", [Rationale(), Rationale.reference(), None])
+@pytest.mark.parametrize("rationale", [SMALL, Rationale.reference(), None])
 def test_pretrainer(rationale, tmp_path):
     make = lambda: moco(rationale, backbone_lr_multiplier=0.5)  # noqa: E731
     run_pretrainer_test(make, batch(), tmp_path)
@@ -89,7 +93,7 @@ def test_the_branch_is_left_alone_without_a_rationale():
 
 def test_a_detached_rationale_leaves_the_backbone_to_the_objective_bit_for_bit():
     views = tf.data.Dataset.from_tensor_slices(batch(16)).batch(8)
-    plain, with_rationale = moco(None), moco(Rationale(weight=3.0))
+    plain, with_rationale = moco(None), moco(dataclasses.replace(SMALL, weight=3.0))
     for pretrainer in (plain, with_rationale):
         pretrainer.fit(views, epochs=3, verbose=0)
     for one, other in (
@@ -106,7 +110,9 @@ def test_a_detached_rationale_leaves_the_backbone_to_the_objective_bit_for_bit()
 def test_an_attached_rationale_reaches_the_backbone():
     data = batch()
     weights = []
-    for rationale in (None, Rationale(detach_features=False), Rationale(detach_target=False)):
+    paper = Rationale.paper()
+    attached = [dataclasses.replace(paper, **{name: False}) for name in ATTACHMENTS]
+    for rationale in (None, *attached):
         pretrainer = moco(rationale)
         pretrainer.train_on_batch(data)
         weights.append(np.asarray(pretrainer.encoder.backbone.trainable_variables[0]))
@@ -116,7 +122,8 @@ def test_an_attached_rationale_reaches_the_backbone():
 
 def test_the_branch_learns_its_target():
     views = tf.data.Dataset.from_tensors(batch()).repeat(200)
-    pretrainer = moco(Rationale(), optimizer=keras.optimizers.Adam(0.02), backbone_lr_multiplier=0)
+    adam = keras.optimizers.Adam(0.02)
+    pretrainer = moco(Rationale.paper(), optimizer=adam, backbone_lr_multiplier=0)
     history = pretrainer.fit(views, epochs=2, steps_per_epoch=100, verbose=0).history
     assert history["fit_loss"][1] < history["fit_loss"][0]
     assert history["agreement"][1] > history["agreement"][0]
@@ -124,7 +131,7 @@ def test_the_branch_learns_its_target():
 
 
 def test_frozen_affine_and_frozen_backbone():
-    pretrainer = moco(Rationale(train_affine=False), backbone_lr_multiplier=0.0)
+    pretrainer = moco(backbone_lr_multiplier=0.0)
     backbone = [np.asarray(v) for v in pretrainer.encoder.backbone.trainable_variables]
     pretrainer.fit(tf.data.Dataset.from_tensors(batch()).repeat(3), verbose=0)
     batch_norm = pretrainer.encoder.branch.batch_norm
@@ -170,7 +177,7 @@ def test_old_keys_of_the_same_image_are_no_negatives():
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
-@pytest.mark.parametrize("rationale", [Rationale(), Rationale.reference()])
+@pytest.mark.parametrize("rationale", [Rationale.paper(), Rationale.reference()])
 def test_low_precision(dtype, rationale):
     exact = moco(rationale).train_on_batch(batch(), return_dict=True)
     low = moco(rationale, dtype=dtype).train_on_batch(batch(), return_dict=True)
@@ -203,6 +210,8 @@ history = pretrainer.fit(views, epochs=2, verbose=0).history
 assert np.isfinite(history["loss"]).all()
 indices = np.sort(np.asarray(pretrainer.queue.indices))
 assert indices.tolist() == list(range(16)), indices
+seen = np.sort(np.asarray(pretrainer.neighbours.queue.indices))
+assert seen.tolist() == list(range(16)), seen
 copies = pretrainer.momentum_head.weights[0].value.values
 np.testing.assert_array_equal(copies[0], copies[1])
 print("trained on two devices")

@@ -15,7 +15,13 @@ def test_reference_holds_the_releases_choices():
     assert reference.map_normalization == "batch"
 
 
-@pytest.mark.parametrize("rationale", [Rationale(), Rationale.reference()])
+def test_named_choices_explain_the_objectives_own_loss():
+    for named in (Rationale.paper(), Rationale.reference()):
+        assert (named.positives, named.target, named.prior) == ("views", "cam", "none")
+    assert Rationale().positives == "neighbours"
+
+
+@pytest.mark.parametrize("rationale", [Rationale(), Rationale.paper(), Rationale.reference()])
 def test_config_round_trip(rationale):
     assert Rationale(**json.loads(json.dumps(rationale.get_config()))) == rationale
 
@@ -24,6 +30,13 @@ def test_config_round_trip(rationale):
     ("keyword", "value"),
     [
         ("weight", -1),
+        ("positives", "crops"),
+        ("target", "mask"),
+        ("prior", "edge"),
+        ("k", 0),
+        ("bank_size", 10),
+        ("warmup", -1),
+        ("contrast_temperature", 0),
         ("sign", 0),
         ("cam", "pixel"),
         ("target_normalization", "batch"),
