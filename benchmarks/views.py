@@ -53,7 +53,7 @@ def measure(images, image_size: int, batches: int, repeats: int) -> list[float]:
     count = len(images)
     dataset = FineGrainedDataset("photos", images, None, [], np.ones(count, bool))
     epochs = -(-(1 + batches * repeats) * BATCH // count) + 1
-    views = iter(two_views(dataset, image_size, BATCH, epochs=epochs))
+    views = iter(two_views(dataset, image_size, BATCH, epochs=epochs, whole_images=False))
     next(views)
     rates = []
     for _ in range(repeats):

@@ -2,11 +2,12 @@
 
     python recipes/compare.py --dataset cub --data-dir CUB_200_2011 --seeds 0 1 2
 
-Every arm (the initialisation, the plain objective, with rationale, the reference rationale) is
-trained with every seed in OUTPUT/ARM/seed-N; then OUTPUT/comparison.md holds the mean and spread of
-each number, and the paired differences to the plain objective under average pooling. Stopped, it
-goes on where it was with the same command; more seeds or arms are added by naming them. The other
-flags are those of `recipes/train_DATASET.py`, with its defaults, and hold for all arms.
+Every arm (the initialisation, a rationale fitted to it, the plain objective, the default, the
+paper's and the reference rationale) is trained with every seed in OUTPUT/ARM/seed-N; then
+OUTPUT/comparison.md holds the mean and spread of each number, and the paired differences to the
+plain objective under average pooling. Stopped, it goes on where it was with the same command; more
+seeds or arms are added by naming them. The other flags are those of `recipes/train_DATASET.py`,
+with its defaults, and hold for all arms.
 
 Without data, in minutes:
 

@@ -44,8 +44,8 @@ _ADVICE = {
     "larger images.",
     "map ignores target": "The branch has not learnt its target: raise the rationale's `weight` or "
     "the learning rate, and look at the pictures before you use the map.",
-    "turned away": "The map shuns the middle of the images and may mark the background: look at the "
-    "pictures, use Rationale(prior='center') or a smaller `k`.",
+    "turned away": "The map shuns the middle of the images and may mark the background: look at "
+    "the pictures, use Rationale(prior='center') or a smaller `k`.",
     "collapse": "All images have nearly the same embedding: lower the learning rate, and look at "
     "what the objective has against collapse.",
     "not finite": "Training has diverged: lower the learning rate, or clip gradients "
