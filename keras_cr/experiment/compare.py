@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import functools
-import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from keras_cr.evaluation.protocols import check_protocols
 from keras_cr.experiment.arms import ARMS, Arm
 from keras_cr.experiment.comparison import Result, check_paired, summarize
 from keras_cr.experiment.comparison_files import scores_table, write_comparison
-from keras_cr.experiment.run import Reader, Run
+from keras_cr.experiment.run import Reader, Run, changed_settings
 from keras_cr.experiment.settings import Settings, settings_parser
 
 SEEDS = (0, 1, 2)
@@ -191,13 +190,10 @@ def _settings_of(arm: Arm, seed: int, settings: Settings, output: Path) -> Setti
     own = {"seed": seed, "output": str(folder), "resume": config.is_file()}
     settings = dataclasses.replace(settings, **arm.changes, **own)
     if config.is_file():
-        earlier, wanted = json.loads(config.read_text())["settings"], settings.of_the_run()
-        changed = [name for name in wanted if wanted[name] != earlier.get(name)]
-        if changed:
-            told = ", ".join(f"{n} was {earlier.get(n)!r}, is {wanted[n]!r}" for n in changed)
+        if changed := changed_settings(config, settings):
             raise ValueError(
-                f"--output: {folder} holds a run with other settings: {told}. Use the same flags, "
-                "or another --output."
+                f"--output: {folder} holds a run with other settings: {changed}. Use the same "
+                "flags, or another --output."
             )
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(

@@ -227,17 +227,21 @@ def _output_path(settings: Settings, name: str) -> Path:
     return output
 
 
+def changed_settings(config: Path, settings: Settings) -> str:
+    """Which settings of the run that wrote `config` are others now, for a message; else empty."""
+    earlier, wanted = json.loads(config.read_text())["settings"], settings.of_the_run()
+    changed = [name for name in wanted if wanted[name] != earlier.get(name)]
+    return ", ".join(f"{n} was {earlier.get(n)!r}, is {wanted[n]!r}" for n in changed)
+
+
 def _open_output(output: Path, settings: Settings) -> None:
     """Makes the run's folder and writes its settings down; refuses what belongs to another run."""
     config = output / "config.json"
     if config.is_file() and settings.resume:
-        earlier, wanted = json.loads(config.read_text())["settings"], settings.of_the_run()
-        changed = [key for key in wanted if wanted[key] != earlier.get(key)]
-        if changed:
-            told = ", ".join(f"{key} was {earlier.get(key)!r}" for key in changed)
+        if changed := changed_settings(config, settings):
             raise ValueError(
-                f"--resume: {output} holds a run with other settings: {told}. Use the same flags, "
-                "or another --output."
+                f"--resume: {output} holds a run with other settings: {changed}. Use the same "
+                "flags, or another --output."
             )
         return
     if output.exists() and any(output.iterdir()):

@@ -102,7 +102,3 @@ class FeatureQueue(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"size": self.size, "seed": self.seed}
-
-
-def _minus_ones(shape, dtype=None):
-    return -ops.ones(shape, dtype)

@@ -20,6 +20,7 @@ from keras import ops
 
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
+from keras_cr.pretraining.measures import correlation, embedding_std, relative_entropy
 from keras_cr.pretraining.momentum import assign_all, gather
 from keras_cr.pretraining.neighbours import NeighbourBank
 from keras_cr.pretraining.rationale import Rationale
@@ -169,7 +170,7 @@ class RationalePretrainer(keras.Model):
                 inner.watch(maps)
             outcome = self.objective(maps, context)
         logs = {"loss": outcome.loss, "ssl_loss": outcome.loss, **outcome.logs}
-        logs["embedding_std"] = _embedding_std(self.encoder.pool(maps[self.explained_views[0]]))
+        logs["embedding_std"] = embedding_std(self.encoder.pool(maps[self.explained_views[0]]))
         if self.rationale is None:
             return outcome.loss, logs
         with tape.stop_recording():
@@ -229,10 +230,10 @@ class RationalePretrainer(keras.Model):
         return {
             "fit_loss": self.fit_loss(target, rationale),
             "target_entropy": ops.mean(self.fit_loss.target_entropy(target)),
-            "map_entropy": ops.mean(_entropy(rationale)),
+            "map_entropy": ops.mean(relative_entropy(rationale)),
             "cam_peak": ops.mean(ops.max(cam, axis=(1, 2))),
-            "agreement": ops.mean(_correlation(target, rationale)),
-            "center_agreement": ops.mean(_correlation(prior[None], rationale)),
+            "agreement": ops.mean(correlation(target, rationale)),
+            "center_agreement": ops.mean(correlation(prior[None], rationale)),
         }
 
     def _apply(self, gradients, variables) -> None:
@@ -300,27 +301,3 @@ def image_numbers(views: dict):
     if (index := views.get("index")) is None:
         return None
     return gather(ops.cast(index, "int32"))
-
-
-def _embedding_std(embedding):
-    spread = ops.mean(ops.std(embedding, axis=0))
-    return spread * ops.sqrt(ops.cast(embedding.shape[-1], spread.dtype))
-
-
-def _entropy(maps):
-    """Entropy of each map as a distribution over places, shape `(B,)`; 1: uniform, or no energy."""
-    flat = ops.reshape(ops.stop_gradient(maps), (ops.shape(maps)[0], -1))
-    energy = ops.sum(flat, axis=-1, keepdims=True)
-    places = ops.cast(ops.shape(flat)[-1], flat.dtype)
-    share = ops.where(energy > 0, flat / ops.maximum(energy, 1e-30), 1 / places)
-    return -ops.sum(share * ops.log(ops.maximum(share, 1e-30)), axis=-1) / ops.log(places)
-
-
-def _correlation(cam, rationale):
-    """Pearson correlation over the places of each image, shape `(B,)`; 0 where one is constant."""
-
-    def standardize(maps):
-        flat = ops.reshape(ops.stop_gradient(maps), (ops.shape(maps)[0], -1))
-        return ops.normalize(flat - ops.mean(flat, axis=-1, keepdims=True), epsilon=1e-30)
-
-    return ops.sum(standardize(cam) * standardize(rationale), axis=-1)

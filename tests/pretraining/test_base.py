@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_cr.pretraining import Rationale
-from keras_cr.pretraining.base import _entropy
+from keras_cr.pretraining.measures import relative_entropy
 from tests.pretraining.test_moco import batch, moco
 
 
@@ -17,9 +17,9 @@ def test_entropy_of_a_map_is_relative_to_a_uniform_one():
     maps[3, 0, :2] = (0.75, 0.25)
     uneven = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / np.log(6)
     expected = [1, 0, np.log(2) / np.log(6), uneven]
-    np.testing.assert_allclose(_entropy(maps), expected, atol=1e-6)
-    np.testing.assert_allclose(_entropy(1e-12 * maps), expected, atol=1e-6)
-    np.testing.assert_allclose(_entropy(np.zeros((1, 3, 3), "float32")), [1], atol=1e-6)
+    np.testing.assert_allclose(relative_entropy(maps), expected, atol=1e-6)
+    np.testing.assert_allclose(relative_entropy(1e-12 * maps), expected, atol=1e-6)
+    np.testing.assert_allclose(relative_entropy(np.zeros((1, 3, 3), "float32")), [1], atol=1e-6)
 
 
 def test_a_step_logs_the_entropy_of_the_branchs_map():
