@@ -63,7 +63,8 @@ def fit_rationale(
             `rationale` explains views, which a frozen encoder has none of.
 
     Warns:
-        UserWarning: the maps shun the middle of the images: they may mark the background.
+        UserWarning: the maps shun the middle of the images, or what they were fitted to: they may
+            mark the background.
 
     Example:
 
@@ -119,7 +120,7 @@ def fit_rationale(
     last = history[-1]
     if min(last["center_agreement"], last["agreement"]) < 0:
         warnings.warn(
-            "The fitted maps shun the middle of the images (center_agreement "
+            "The fitted maps shun the middle of the images, or their own target (center_agreement "
             f"{last['center_agreement']:.2f}, agreement with the target {last['agreement']:.2f}): "
             "they may mark the background. Look at them before you use them; Rationale(prior="
             "'center') and a smaller k make this less likely.",
