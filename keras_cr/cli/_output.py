@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ def check_folder(folder: Path, names: Sequence[str], overwrite: bool) -> None:
 
 
 def check_file(path: Path, overwrite: bool) -> None:
-    """`check_free` for what `file_output` writes.
+    """`check_free` for what `whole_file` writes.
 
     Raises:
         IsADirectoryError: `path` is a folder.
@@ -44,26 +43,6 @@ def check_file(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"--output: {str(path)!r} is a folder; name a file.")
     check_free([path], overwrite)
-
-
-@contextlib.contextmanager
-def file_output(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to; at the end it takes the place of `path`.
-
-    It is made at once, so that a place that can't be written to is met before any work. After an
-    error it is gone, and what was at `path` is still there.
-
-    Args:
-        path: the file; its folder is made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        part.touch()
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -10,9 +10,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_cr._files import whole_file
 from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder
 from keras_cr.cli._images import batches, readable_images
-from keras_cr.cli._output import check_file, file_output
+from keras_cr.cli._output import check_file
 from keras_cr.version import __version__
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
         "pooling": encoder.pooling if args.pooling == "own" else "average",
         "keras_cr": __version__,
     }
-    with file_output(args.output) as part:
+    with whole_file(args.output) as part:
         found = Embedder(encoder).embed(batches(dataset, image_size, args.batch_size))
         embedding = found.embedding if args.pooling == "own" else found.average_embedding
         write(part, dataset.images, check_features(embedding, "embedding"), about)

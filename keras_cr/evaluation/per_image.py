@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cr._files import whole_file
 from keras_cr.evaluation.evaluate import Evaluation
 
 
@@ -40,15 +41,11 @@ def write_per_image(evaluation: Evaluation, path: str | os.PathLike) -> Path:
                     **{name: values[position].item() for name, values in columns.items()},
                 }
             )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, table[0] if table else ("image", "label", "pooling"))
         writer.writeheader()
         writer.writerows(table)
-    os.replace(part, path)
-    return path
+    return Path(path)
 
 
 def read_per_image(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:

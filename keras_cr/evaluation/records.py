@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_cr._files import whole_file
+
 FIELDS = (
     "dataset",
     "protocol",
@@ -74,15 +76,11 @@ def write_records(metrics: dict, path: str | os.PathLike) -> Path:
     Returns:
         `path`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         writer.writerows(records(metrics))
-    os.replace(part, path)
-    return path
+    return Path(path)
 
 
 def _numbers(protocol: str, values: dict, pooling: str) -> Iterator[tuple[str, float, str]]:

@@ -1,10 +1,10 @@
 """The files a comparison writes: for people, for spreadsheets, for programs."""
 
 import csv
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from keras_cr._files import whole_file
 from keras_cr.experiment.comparison import COLUMNS, FIELDS, PAIRED
 from keras_cr.experiment.outputs import write_json
 
@@ -12,14 +12,13 @@ from keras_cr.experiment.outputs import write_json
 def write_comparison(output: Path, comparison: dict) -> None:
     """Writes `comparison.md`, `comparison.csv` and `comparison.json`, each whole or not at all."""
     write_json(output / "comparison.json", comparison)
-    part = output / "comparison.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
+    table = output / "comparison.csv"
+    with whole_file(table) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         writer.writerows(comparison["values"])
-    os.replace(part, output / "comparison.csv")
-    part.write_text(markdown(comparison), encoding="utf-8")
-    os.replace(part, output / "comparison.md")
+    with whole_file(output / "comparison.md") as part:
+        part.write_text(markdown(comparison), encoding="utf-8")
 
 
 def markdown(comparison: dict) -> str:

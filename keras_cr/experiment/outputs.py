@@ -1,11 +1,11 @@
 """The files a person looks at after a run."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
+from keras_cr._files import whole_file
 from keras_cr.data import FineGrainedDataset, image_batches
 from keras_cr.evaluation import (
     Evaluation,
@@ -22,9 +22,8 @@ NUM_PICTURES = 24
 
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_numbers(output: Path, evaluation: Evaluation, metrics: dict) -> None:

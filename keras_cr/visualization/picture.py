@@ -1,13 +1,12 @@
 """What every drawing function returns: pixels that a notebook shows and that can be saved."""
 
-import contextlib
 import io
 import os
-import secrets
 from pathlib import Path
 
 import numpy as np
 
+from keras_cr._files import whole_file
 from keras_cr.visualization._optional import optional
 
 
@@ -55,14 +54,8 @@ class Picture(np.ndarray):
                 "PIL.Image.fromarray(picture).save(path)."
             )
         content = self._png()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
+        with whole_file(path) as part:
             part.write_bytes(content)
-            os.replace(part, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):  # it has moved, or was never made
-                part.unlink()
         return path
 
     def _repr_png_(self) -> bytes | None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keras_cr._files import whole_file
 from keras_cr.evaluation.evaluate import Evaluation
 from keras_cr.evaluation.report.classes import classes
 from keras_cr.evaluation.report.gallery import gallery
@@ -89,9 +90,6 @@ def training(subject: Subject) -> Markup:
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
     """Writes a text file, whole or not at all; its folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-    return path
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return Path(path)
