@@ -133,9 +133,8 @@ READERS = {"cub": _cub, "folder": _folder}
 def _protocols(args: argparse.Namespace) -> tuple[str, ...]:
     from keras_cr.evaluation.protocols import check_protocols
 
-    names = args.protocols
     try:
-        return check_protocols(names if names in (None, "all") else names.split(","))
+        return check_protocols(args.protocols)
     except ValueError as error:
         args.usage_error(f"argument --protocols: {error}")
 

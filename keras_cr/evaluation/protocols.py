@@ -289,13 +289,15 @@ DEFAULT_PROTOCOLS = tuple(name for name in PROTOCOLS if name != "linear_probe_sg
 def check_protocols(protocols: Sequence[str] | str | None) -> tuple[str, ...]:
     """The protocols' names, in their own order; None gives the default ones, `"all"` all.
 
+    A text may hold several names with commas between, as on a command line.
+
     Raises:
         ValueError: a name is unknown, or there is none.
     """
     if protocols is None:
         return DEFAULT_PROTOCOLS
     if isinstance(protocols, str):
-        protocols = PROTOCOLS if protocols == "all" else (protocols,)
+        protocols = PROTOCOLS if protocols == "all" else protocols.split(",")
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown or not protocols:
         raise ValueError(

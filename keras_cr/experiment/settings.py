@@ -209,6 +209,6 @@ def _init(value: str) -> str:
 
 def _protocols(value: str) -> tuple[str, ...]:
     try:
-        return check_protocols(value if value == "all" else value.split(","))
+        return check_protocols(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
