@@ -205,12 +205,6 @@ class RationalePretrainer(keras.Model):
         # of the pooled feature, and so of every place, but for the place's weight
         return {"image": feature_map}, {"image": gradients[:, None, None, :]}
 
-    def _target(self, cam):
-        """What the branch is fitted to, `(B, h, w)`, and the centre prior, `(h, w)`."""
-        prior = ops.convert_to_tensor(center_prior(*cam.shape[1:]), cam.dtype)
-        target = ops.cast(cam > 0, cam.dtype) if self.rationale.target == "sign" else cam
-        return target * prior if self.rationale.prior == "center" else target, prior
-
     def _fit(self, feature_map, gradients) -> dict:
         """Fits the branch's map to the GradCAM of one view."""
         choices = self.rationale
@@ -226,14 +220,15 @@ class RationalePretrainer(keras.Model):
             training=True,
             normalization=choices.map_normalization,
         )
-        target, prior = self._target(cam)
+        target = choices.target_of(cam)
+        prior = ops.convert_to_tensor(center_prior(*cam.shape[1:])[None], cam.dtype)
         return {
             "fit_loss": self.fit_loss(target, rationale),
             "target_entropy": ops.mean(self.fit_loss.target_entropy(target)),
             "map_entropy": ops.mean(relative_entropy(rationale)),
             "cam_peak": ops.mean(ops.max(cam, axis=(1, 2))),
             "agreement": ops.mean(correlation(target, rationale)),
-            "center_agreement": ops.mean(correlation(prior[None], rationale)),
+            "center_agreement": ops.mean(correlation(prior, rationale)),
         }
 
     def _apply(self, gradients, variables) -> None:

@@ -10,6 +10,7 @@ from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
+from keras_cr.pretraining.measures import correlation
 from keras_cr.pretraining.neighbours import NeighbourBank
 from keras_cr.pretraining.rationale import Rationale
 
@@ -90,9 +91,7 @@ def fit_rationale(
     norms = np.stack([np.linalg.norm(x.astype("float32"), axis=-1) for x in maps])
     for number in range(rounds):
         cam = _neighbour_cams(encoder, maps, weights, rationale)
-        target = (cam > 0).astype("float32") if rationale.target == "sign" else cam
-        if rationale.prior == "center":
-            target = target * center_prior(*cam.shape[1:]).astype("float32")
+        target = keras.ops.convert_to_numpy(rationale.target_of(keras.ops.convert_to_tensor(cam)))
         branch = _fresh(encoder.branch, seed + number)
         loss = fit_branch(
             branch,
@@ -191,11 +190,6 @@ def _maps_of(branch, maps, batch_size: int) -> np.ndarray:
 
 
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean over images of the correlation over places; 0 where one is constant."""
-
-    def standard(maps):
-        flat = np.asarray(maps, "float64").reshape(len(maps), -1)
-        flat = flat - flat.mean(axis=1, keepdims=True)
-        return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
-
-    return float((standard(a) * standard(b)).sum(axis=1).mean())
+    """Mean over images of the correlation over places."""
+    a, b = (keras.ops.convert_to_tensor(maps, "float32") for maps in (a, b))
+    return float(keras.ops.mean(correlation(a, b)))

@@ -2,6 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
+from keras import ops
+
+from keras_cr.attribution import center_prior
 from keras_cr.losses import RationaleFit
 
 _CHOICES = {
@@ -103,6 +106,12 @@ class Rationale:
                 "`bank_size` must be above `k`. "
                 f"Received: bank_size={self.bank_size!r}, k={self.k!r}"
             )
+        if self.positives == "neighbours" and not (self.detach_target and self.detach_features):
+            raise ValueError(
+                "`detach_target` and `detach_features` can be False with positives='views' only: "
+                "neighbours are compared on features that no gradient reaches. Received: "
+                f"detach_target={self.detach_target}, detach_features={self.detach_features}"
+            )
         if unknown := set(self.extra_passes) - {"query", "key"}:
             raise ValueError(
                 f"`extra_passes` may hold 'query' and 'key'. Received: {sorted(unknown)}"
@@ -142,6 +151,13 @@ class Rationale:
             train_affine=True,
             extra_passes=("query", "key"),
         )
+
+    def target_of(self, cam):
+        """What the branch is fitted to: `(B, h, w)`, of a GradCAM of that shape."""
+        target = ops.cast(cam > 0, cam.dtype) if self.target == "sign" else cam
+        if self.prior == "none":
+            return target
+        return target * ops.convert_to_tensor(center_prior(*cam.shape[1:]), cam.dtype)
 
     def fit_loss(self) -> RationaleFit:
         """The loss these choices describe."""

@@ -1,7 +1,10 @@
 import json
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
+from keras_cr.attribution import center_prior
 from keras_cr.pretraining import Rationale
 
 
@@ -13,6 +16,15 @@ def test_reference_holds_the_releases_choices():
     assert not reference.detach_target
     assert not reference.detach_features
     assert reference.map_normalization == "batch"
+
+
+def test_the_target_of_a_cam():
+    cam = tf.constant([[[0.0, 3.0], [0.5, 0.0]]])
+    marked = np.array([[[0, 1], [1, 0]]])
+    np.testing.assert_array_equal(Rationale(prior="none").target_of(cam), marked)
+    expected = marked * center_prior(2, 2)
+    np.testing.assert_allclose(Rationale().target_of(cam), expected, rtol=1e-6)
+    np.testing.assert_array_equal(Rationale.paper().target_of(cam), cam)
 
 
 def test_named_choices_explain_the_objectives_own_loss():
@@ -45,6 +57,8 @@ def test_config_round_trip(rationale):
         ("reduction", "max"),
         ("map_normalization", "none"),
         ("extra_passes", ("third",)),
+        ("detach_target", False),
+        ("detach_features", False),
     ],
 )
 def test_bad_values(keyword, value):
