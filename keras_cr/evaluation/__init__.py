@@ -7,6 +7,7 @@ every k, regularisation and threshold is chosen on train.
 from keras_cr.attribution import center_prior
 from keras_cr.evaluation.boxes import box_iou, foreground_boxes, map_boxes
 from keras_cr.evaluation.clustering import clustering
+from keras_cr.evaluation.controls import CONTROLS, add_controls
 from keras_cr.evaluation.embed import Embedder, Embeddings, embed
 from keras_cr.evaluation.evaluate import Evaluation, evaluate, evaluate_features
 from keras_cr.evaluation.features import Features, extract
@@ -25,12 +26,14 @@ from keras_cr.evaluation.sgd_probe import sgd_probe
 from keras_cr.evaluation.table import format_table
 
 __all__ = [
+    "CONTROLS",
     "DEFAULT_PROTOCOLS",
     "PROTOCOLS",
     "Embedder",
     "Embeddings",
     "Evaluation",
     "Features",
+    "add_controls",
     "box_iou",
     "box_thresholds",
     "center_prior",

@@ -64,10 +64,11 @@ def evaluate(
         The content of metrics.json, fractions: for each protocol that was asked for a dict
         (`retrieval` {rank1, rank2, ..., r_precision, map, map_at_r}, `linear_probe` {top1},
         `few_label` {"10": {top1, top1_std}, ...}, `localization` as there) or None where it can't
-        be measured; `average_pooling`, the same under plain average pooling; and `protocol`: the
-        data, geometry, seed and checkpoint rule, how and on which split each protocol measures,
-        what it chose on the way, and in `missing` why a number is None. `records` turns it into
-        one row a number.
+        be measured; `average_pooling`, the same under plain average pooling; `protocol`: the data,
+        geometry, seed and checkpoint rule, how and on which split each protocol measures, what it
+        chose on the way, and in `missing` why a number is None; and, of features with controls,
+        `controls` {name: its retrieval, linear probe, k-NN and energy}. `records` turns it into one
+        row a number.
 
     Raises:
         ValueError: a protocol is unknown, an embedding is not finite, or an image does not suit
@@ -128,6 +129,14 @@ def evaluate_features(
             if name != "localization"
         }
 
+    controls = {
+        name: {
+            protocol: found[protocol][name].scores
+            for protocol in protocols
+            if name in found.get(protocol, {})
+        }
+        for name in features.controls
+    }
     places = {}
     if "localization" in protocols:
         outcome = found.get("localization", {}).get(features.pooling)
@@ -138,6 +147,7 @@ def evaluate_features(
         **own,
         "average_pooling": scores(AVERAGE) if AVERAGE in features.poolings else own,
         **places,
+        **({"controls": controls} if controls else {}),
         "protocol": {
             "dataset": dataset.name,
             "images": {name: len(rows) for name, rows in splits.items()},
@@ -158,7 +168,7 @@ def evaluate_features(
     }
     per_image = {
         pooling: {name: found[name][pooling].per_image for name in found if pooling in found[name]}
-        for pooling in features.poolings
+        for pooling in (*features.poolings, *features.controls)
     }
     return Evaluation(metrics, per_image, features)
 

@@ -15,6 +15,19 @@ AVERAGE = "average"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Pooled:
+    """One more pooling of the same images.
+
+    Attributes:
+        embedding: (N, C), unit length.
+        maps: (N, h, w), the weights behind it.
+    """
+
+    embedding: np.ndarray
+    maps: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Features:
     """The embeddings and maps of a data set's images, row by row.
 
@@ -26,6 +39,7 @@ class Features:
         batch_size: images at a time, where more have to be embedded.
         embedder: embeds more images; None where the features come from elsewhere, and then what
             needs other views of the images is not measured.
+        controls: poolings beside the encoder's own, by name; see `add_controls`.
     """
 
     dataset: "FineGrainedDataset"
@@ -34,6 +48,7 @@ class Features:
     image_size: int
     batch_size: int = 64
     embedder: Embedder | None = None
+    controls: dict[str, Pooled] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if len(self.embeddings) != len(self.dataset):
@@ -56,7 +71,9 @@ class Features:
         return self.dataset.labels[self.rows(split)]
 
     def x(self, split: str, pooling: str) -> np.ndarray:
-        """Embeddings of a split's images under one of `poolings`, `(n, C)`."""
+        """Embeddings of a split's images under one of `poolings` or `controls`, `(n, C)`."""
+        if pooling in self.controls:
+            return self.controls[pooling].embedding[self.rows(split)]
         if pooling == self.pooling:
             return self.embeddings.embedding[self.rows(split)]
         return self.embeddings.average_embedding[self.rows(split)]

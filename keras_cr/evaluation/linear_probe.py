@@ -12,6 +12,7 @@ from keras_cr.evaluation._optional import scikit_learn
 
 GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 HELD_OUT = 0.2
+ENOUGH = 600  # held-out images that choose C; more parts are held out until there are so many
 TOLERANCE = 1e-5  # of the gradient's largest entry; scikit-learn's 1e-4 stops visibly early
 ITERATIONS, ROUNDS = 1000, 4  # L-BFGS goes on from where it stopped, three times at most
 SMALL = 10**8  # multiply-adds a product up to which more threads cost more than they bring
@@ -29,10 +30,11 @@ def linear_probe(
     """Test accuracy of an L2-regularised logistic regression fitted by L-BFGS.
 
     Its inverse strength C (scikit-learn's, for a sum over images) is the value of `grid` with the
-    best accuracy on a part of *train* that is held out, the smaller on a tie; with it, all of
-    train is fitted. The test set is used once, at the end. Embeddings are L2-normalised and
-    centred at train's mean, which leaves the optimum as it is (the intercept is not regularised)
-    and saves iterations.
+    best accuracy on parts of *train* that are held out one after the other, until 600 images were
+    held out or all of train (one part of a small set chooses by chance), the smaller on a tie;
+    with it, all of train is fitted. The test set is used once, at the end. Embeddings are
+    L2-normalised and centred at train's mean, which leaves the optimum as it is (the intercept is
+    not regularised) and saves iterations.
 
     Args:
         train_x, test_x: (N, C) and (M, C).
@@ -40,8 +42,8 @@ def linear_probe(
             as an error.
         seed: draws the held-out part.
         grid: values of C to choose from.
-        held_out: share of each training class that is held out; at least one image of every class
-            that has two.
+        held_out: share of each training class in a part that is held out; at least one image of
+            every class that has two.
 
     Returns:
         A dict: `top1`, the test accuracy as a fraction; `c`; `held_out_top1` that chose it (None
@@ -98,28 +100,47 @@ def fit_linear_probe(
     train_x = train_x - center  # float64: float32 stops L-BFGS before its tolerance
     grid = sorted(grid)
     chosen, best = grid[len(grid) // 2], None
-    held = stratified_part(train_y, held_out, seed)
-    kept_classes = np.unique(train_y[~held])
-    with _threads(train_x.size * len(kept_classes)):
-        if held.any() and len(grid) > 1:
-            model = None
-            for c in grid:  # each starts where the last one ended
-                model, _, _ = _fit(train_x[~held], train_y[~held], c, model)
-                accuracy = float(model.score(train_x[held], train_y[held]))
-                if best is None or accuracy > best:
-                    chosen, best = c, accuracy
+    parts = _parts(train_y, held_out, seed)
+    with _threads(train_x.size * len(np.unique(train_y))):
+        if parts and len(grid) > 1:
+            right = np.zeros(len(grid))
+            for held in parts:
+                model = None
+                for number, c in enumerate(grid):  # each starts where the last one ended
+                    model, _, _ = _fit(train_x[~held], train_y[~held], c, model)
+                    right[number] += np.sum(model.predict(train_x[held]) == train_y[held])
+            chosen = grid[int(np.argmax(right))]
+            best = float(right.max() / sum(held.sum() for held in parts))
         model, iterations, converged = _fit(train_x, train_y, chosen)
     return LinearProbe(model, center, float(chosen), best, iterations, converged)
 
 
-def stratified_part(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Draws `share` of every class: a boolean (N,); of a class of n images, 1 to n - 1 (0 of 1)."""
+def _parts(labels: np.ndarray, share: float, seed: int) -> list[np.ndarray]:
+    """Parts of train to hold out, one at a time: booleans (N,), disjoint but for small classes."""
+    parts, seen = [], np.zeros(len(labels), bool)
+    for number in range(max(round(1 / share), 1)):
+        held = stratified_part(labels, share, seed, number)
+        if not (held & ~seen).any():  # classes so small that all of their images had their turn
+            break
+        parts.append(held)
+        seen |= held
+        if seen.sum() >= ENOUGH:
+            break
+    return parts
+
+
+def stratified_part(labels: np.ndarray, share: float, seed: int, number: int = 0) -> np.ndarray:
+    """Draws `share` of every class: a boolean (N,); of a class of n images, 1 to n - 1 (0 of 1).
+
+    Parts of other `number`s are disjoint as long as a class has images that were not drawn yet.
+    """
     rng = np.random.default_rng(seed)
     drawn = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         count = min(max(round(share * len(members)), 1), len(members) - 1)
-        drawn[rng.permutation(members)[:count]] = True
+        places = (number * count + np.arange(count)) % len(members)
+        drawn[rng.permutation(members)[places]] = True
     return drawn
 
 

@@ -1,6 +1,7 @@
 """How well a map finds the foreground, beside two maps that know nothing of the image."""
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from keras_cr.evaluation.boxes import (
     foreground_boxes,
     map_boxes,
 )
+
+if TYPE_CHECKING:
+    from keras_cr.data import FineGrainedDataset
 
 HIT = 0.5  # a box is found where its IoU reaches this
 
@@ -68,7 +72,7 @@ def localization(
     maps = np.where(empty[:, None, None], 1.0, maps)
 
     def score(maps: np.ndarray, threshold: float) -> dict[str, float]:
-        inside = (maps * cells).sum(axis=(1, 2)) / maps.sum(axis=(1, 2))
+        inside = _energy(maps, cells)
         peak = maps == maps.max(axis=(1, 2), keepdims=True)
         hits = (peak * cells).sum(axis=(1, 2)) / peak.sum(axis=(1, 2))
         overlap = box_iou(map_boxes(maps, size, threshold), boxes)
@@ -90,6 +94,60 @@ def localization(
         "empty_foregrounds": int((~judged).sum()),
         "empty_maps": int(empty.sum()),
     }
+
+
+def energy(maps, cells) -> dict[str, float]:
+    """`energy` and `energy_ratio` as in `localization`, of maps at the foreground's own resolution.
+
+    Args:
+        maps: (N, h, w), not negative; one without energy counts as uniform.
+        cells: (N, h, w), the foreground's share of every place; see `foreground_cells`. Images
+            without any are left out.
+
+    Raises:
+        ValueError: the shapes disagree, or every foreground is empty.
+    """
+    maps, cells = np.asarray(maps, "float64"), np.asarray(cells, "float64")
+    if maps.shape != cells.shape or maps.ndim != 3:
+        raise ValueError(
+            "`maps` and `cells` must both have shape (N, h, w). "
+            f"Received: {maps.shape} and {cells.shape}"
+        )
+    share = cells.mean(axis=(1, 2))
+    if not (judged := share > 0).any():
+        raise ValueError(f"`cells` is empty in all {len(cells)} images: nothing to find.")
+    maps, cells, share = maps[judged], cells[judged], share[judged]
+    maps = np.where(maps.sum(axis=(1, 2), keepdims=True) == 0, 1.0, maps)
+    inside = _energy(maps, cells)
+    return {"energy": float(inside.mean()), "energy_ratio": float(np.mean(inside / share))}
+
+
+def foreground_cells(
+    dataset: "FineGrainedDataset", image_size: int, batch_size: int, size: tuple[int, int]
+) -> np.ndarray:
+    """The share of every cell that lies in the foreground, `(N, *size)` float32.
+
+    Args:
+        dataset: images with masks or boxes.
+        image_size: side of the images in pixels.
+        batch_size: images at a time.
+        size: of a feature map, `(h, w)`.
+
+    Raises:
+        ValueError: the data set has neither masks nor boxes.
+    """
+    from keras_cr.data import foreground_batches
+
+    batches = foreground_batches(dataset, image_size, batch_size)
+    if batches is None:
+        raise ValueError(f"`dataset` {dataset.name!r} has neither masks nor boxes.")
+    cells = [_area_average(_checked(batch), size) for batch in batches]
+    return np.concatenate(cells).astype("float32")
+
+
+def _energy(maps: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """The share of each map's sum that lies in the foreground, `(N,)`."""
+    return (maps * cells).sum(axis=(1, 2)) / maps.sum(axis=(1, 2))
 
 
 def box_thresholds(rationale, foreground: np.ndarray | Iterable) -> dict[str, float]:

@@ -11,7 +11,12 @@ from keras_cr.evaluation.features import Features
 from keras_cr.evaluation.few_label import DRAWS, few_label
 from keras_cr.evaluation.knn import choose_k, predict_knn
 from keras_cr.evaluation.linear_probe import fit_linear_probe
-from keras_cr.evaluation.localization import box_thresholds, localization
+from keras_cr.evaluation.localization import (
+    box_thresholds,
+    energy,
+    foreground_cells,
+    localization,
+)
 from keras_cr.evaluation.nearest import nearest
 from keras_cr.evaluation.retrieval import retrieval_per_query, summarize_retrieval
 from keras_cr.evaluation.sgd_probe import (
@@ -61,9 +66,11 @@ class Protocol:
     missing: Callable[[Features], str | None]
 
 
-def _each_pooling(measure: Callable[[Features, str, int], Outcome]):
+def _each_pooling(measure: Callable[[Features, str, int], Outcome], controls: bool = False):
+    """Measures under every pooling, and under the controls too if they are to be judged by it."""
     return lambda features, seed: {
-        pooling: measure(features, pooling, seed) for pooling in features.poolings
+        pooling: measure(features, pooling, seed)
+        for pooling in (*features.poolings, *(features.controls if controls else ()))
     }
 
 
@@ -151,7 +158,14 @@ def _localization(features: Features, seed: int) -> dict[str, Outcome]:
     scores = localization(maps[test], foreground(test), thresholds)
     names = ("foreground_share", "images", "empty_foregrounds", "empty_maps")
     choices = {"box_thresholds": thresholds, "box_thresholds_chosen_on": chosen_on}
-    return {features.pooling: Outcome(scores, choices | {name: scores[name] for name in names})}
+    found = {features.pooling: Outcome(scores, choices | {name: scores[name] for name in names})}
+    if features.controls:
+        cells = foreground_cells(
+            features.dataset.take(test), features.image_size, features.batch_size, maps.shape[1:]
+        )
+        for name, control in features.controls.items():
+            found[name] = Outcome(energy(control.maps[test], cells))
+    return found
 
 
 def _test_missing(features: Features) -> str | None:
@@ -213,7 +227,7 @@ PROTOCOLS = {
             "means over queries; average precision over all relevant images.",
             "test",
             False,
-            _each_pooling(_retrieval),
+            _each_pooling(_retrieval, controls=True),
             _groups_missing,
         ),
         Protocol(
@@ -228,10 +242,10 @@ PROTOCOLS = {
         Protocol(
             "linear_probe",
             "L2-regularised multinomial logistic regression (L-BFGS) on L2-normalised embeddings; "
-            "C chosen on a held-out fifth of train, then refitted on all of train.",
+            "C chosen on held-out fifths of train, then refitted on all of train.",
             TRAIN_TO_TEST,
             True,
-            _each_pooling(_linear_probe),
+            _each_pooling(_linear_probe, controls=True),
             _classes_missing,
         ),
         Protocol(
@@ -251,7 +265,7 @@ PROTOCOLS = {
             "chosen by leave-one-out on train.",
             TRAIN_TO_TEST,
             False,
-            _each_pooling(_knn),
+            _each_pooling(_knn, controls=True),
             _classes_missing,
         ),
         Protocol(

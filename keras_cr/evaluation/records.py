@@ -43,6 +43,7 @@ def records(metrics: dict) -> list[dict]:
     groups = [(own, metrics)]
     if own != "average":
         groups.append(("average", metrics["average_pooling"]))
+    groups += metrics.get("controls", {}).items()
     for pooling, scores in groups:
         for name, values in scores.items():
             protocol = stated.get(name)

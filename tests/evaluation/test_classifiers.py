@@ -88,6 +88,14 @@ def test_linear_probe_chooses_on_train_and_repeats():
     assert (first["c"], first["held_out_top1"]) == (shuffled["c"], shuffled["held_out_top1"])
 
 
+def test_linear_probe_of_a_small_set_chooses_on_all_of_train():
+    """One fifth of 60 images would choose by 12 of them: every image has its turn."""
+    train_x, train_y, _, _ = data(noise=0.8)
+    result = linear_probe(train_x, train_y, train_x, train_y)
+    images = result["held_out_top1"] * len(train_y)
+    assert images == pytest.approx(round(images)), "a share of all training images"
+
+
 def test_linear_probe_says_when_it_did_not_converge(monkeypatch):
     module = sys.modules["keras_cr.evaluation.linear_probe"]
     monkeypatch.setattr(module, "ITERATIONS", 1)
@@ -107,6 +115,8 @@ def test_stratified_part():
     drawn = stratified_part(labels, 0.2, seed=0)
     assert [int(drawn[labels == label].sum()) for label in range(4)] == [2, 1, 1, 0]
     assert (drawn != stratified_part(labels, 0.2, seed=1)).any()
+    parts = np.stack([stratified_part(labels, 0.2, 0, number) for number in range(5)])
+    assert (parts.sum(axis=0)[labels < 2] == 1).all(), "disjoint, and all of train together"
 
 
 @pytest.mark.parametrize("probe", [knn, linear_probe])

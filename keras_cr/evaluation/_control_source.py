@@ -1,0 +1,92 @@
+"""What the controls are made of: an encoder's feature maps, its rationales, the foreground."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from keras_cr.evaluation.features import Features
+from keras_cr.evaluation.localization import foreground_cells
+from keras_cr.layers import RationaleBranch
+
+
+class Source:
+    """What controls are made of; each part is computed when a control first asks for it.
+
+    Args:
+        features: from `extract`.
+        seed: of fresh branches and of what is drawn.
+        max_images: training images, evenly spread, whose feature maps are kept.
+
+    Raises:
+        ValueError: the features did not come from an encoder.
+    """
+
+    def __init__(self, features: Features, seed: int, max_images: int):
+        if features.embedder is None:
+            raise ValueError(
+                "`features` must come from `extract`: controls pool the encoder's feature maps, "
+                "and features alone don't hold them."
+            )
+        self.features, self.seed = features, seed
+        self.rationale = features.embeddings.rationale
+        self.encoder = features.embedder.encoder
+        train = features.rows("train")
+        number = min(len(train), max_images)
+        self.train = train[np.linspace(0, len(train) - 1, number).astype(int)] if number else train
+        self._maps = _Maps(self.encoder)
+        self._kept: dict[str, np.ndarray] = {}
+
+    def batches(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(rows, feature maps float32) of these images, a batch at a time."""
+        from keras_cr.data import image_batches
+
+        features, start = self.features, 0
+        dataset = features.dataset.take(rows)
+        for images in image_batches(dataset, features.image_size, features.batch_size):
+            maps = self._maps.predict_on_batch(images)
+            yield rows[start : start + len(maps)], np.asarray(maps, "float32")
+            start += len(maps)
+
+    @property
+    def train_maps(self) -> np.ndarray:
+        """Feature maps of the training images a branch is fitted to, float16."""
+        if "maps" not in self._kept:
+            parts = [maps.astype("float16") for _, maps in self.batches(self.train)]
+            if not parts:
+                raise ValueError("There is no training image to fit a branch to.")
+            self._kept["maps"] = np.concatenate(parts)
+        return self._kept["maps"]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """The foreground's share of every place, `(N, h, w)`; all of an image without any."""
+        if "cells" not in self._kept:
+            features = self.features
+            cells = foreground_cells(
+                features.dataset, features.image_size, features.batch_size, self.rationale.shape[1:]
+            )
+            cells[~cells.any(axis=(1, 2))] = 1
+            self._kept["cells"] = cells
+        return self._kept["cells"]
+
+    def branch(self) -> RationaleBranch:
+        """A fresh branch of the encoder's shape."""
+        config = self.encoder.branch.get_config() | {"seed": self.seed, "name": "control"}
+        branch = RationaleBranch.from_config(config)
+        branch.build((None, None, None, self.encoder.channels))
+        return branch
+
+
+class _Maps(keras.Model):
+    """The encoder's feature maps, compiled."""
+
+    def __init__(self, encoder):
+        super().__init__(name="feature_maps")
+        self.encoder = encoder
+        self.built = True
+        if keras.backend.backend() == "tensorflow":
+            self.jit_compile = False
+
+    def call(self, images, training=False):
+        return keras.ops.cast(self.encoder.feature_map(images), "float32")

@@ -1,0 +1,250 @@
+"""Poolings that a rationale has to beat, and those it can't be expected to.
+
+A map that finds the foreground proves little: a Gaussian in the centre does, and so does the length
+of a feature. Each control here pools the same feature maps of the same encoder by other weights, so
+that the weights are all that differs. Three kinds:
+
+- `control`: sees neither masks nor labels; a rationale that is no better has learned nothing;
+- `bound`: sees the masks, of the image itself or of the training images;
+- `variant`: the encoder's own map, used in another way.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from keras_cr.attribution import center_prior
+from keras_cr.evaluation._control_source import Source
+from keras_cr.evaluation.features import Features, Pooled
+from keras_cr.layers import RationaleBranch, RationalePooling
+from keras_cr.models.branch_fit import fit_branch
+
+if TYPE_CHECKING:
+    from keras_cr.data import FineGrainedDataset
+
+MAX_IMAGES = 4096  # training images that a branch is fitted to
+FLOOR, TEMPERATURE, TOP = 0.1, 0.2, 4
+Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A pooling beside the encoder's own.
+
+    Attributes:
+        name: key in the metrics.
+        title: for tables.
+        kind: `"control"`, `"bound"` or `"variant"`.
+        prepare: from a `Source` to a function of rows (positions of images, `(B,)`) and their
+            feature maps `(B, h, w, C)`, which gives weights `(B, h, w)`.
+        concat: whether the plain average is put beside the pooled feature.
+    """
+
+    name: str
+    title: str
+    kind: str
+    prepare: Callable[[Source], Weights]
+    concat: bool = False
+
+
+def missing_control(control: Control, dataset: "FineGrainedDataset") -> str | None:
+    """Why a control can't be had on a data set, or None."""
+    if control.kind == "bound" and dataset.masks is None and dataset.boxes is None:
+        return "the data set has neither masks nor boxes"
+    needs_train = ("mean_map", "center_branch", "mask_branch")
+    if control.name in needs_train and not dataset.is_train.any():
+        return "there is no training image"
+    return None
+
+
+def add_controls(
+    features: Features,
+    controls: Sequence[str] | str | None = None,
+    seed: int = 0,
+    max_images: int = MAX_IMAGES,
+) -> Features:
+    """Pools the same images by other weights, for `evaluate_features` to judge beside the own.
+
+    Images are read once more (training images that a branch is fitted to twice), a batch of feature
+    maps at a time; the maps of the images a branch is fitted to are held, in half precision.
+
+    Args:
+        features: from `extract`, of an encoder with a branch.
+        controls: names of `CONTROLS`, as a sequence or with commas between; None or `"all"` takes
+            all. Those that the data set can't give (masks) are left out.
+        seed: of fresh branches, of the order they are fitted in, and of who gets whose map.
+        max_images: training images, evenly spread, that branches are fitted to.
+
+    Returns:
+        `features` with `controls` filled.
+
+    Raises:
+        ValueError: a name is unknown, or `features` did not come from an encoder.
+
+    Example:
+
+    >>> evaluation = evaluate_features(add_controls(extract(encoder, dataset)))
+    >>> evaluation.metrics["controls"]["center_branch"]["retrieval"]["map"]
+    """
+    names = check_controls(controls)
+    if max_images < 1:
+        raise ValueError(f"`max_images` must be at least 1. Received: max_images={max_images!r}")
+    source = Source(features, seed, max_images)
+    wanted = {name: CONTROLS[name] for name in names}
+    weights_of = {
+        name: control.prepare(source)
+        for name, control in wanted.items()
+        if missing_control(control, features.dataset) is None
+    }
+    pool, average = RationalePooling(), features.embeddings.average_embedding
+    embeddings, maps = ({name: [] for name in weights_of} for _ in range(2))
+    for rows, feature_maps in source.batches(np.arange(len(features.dataset))):
+        for name, weigh in weights_of.items():
+            weights = np.asarray(weigh(rows, feature_maps), "float32")
+            embedding = keras.ops.convert_to_numpy(pool(feature_maps, weights))
+            if wanted[name].concat:
+                embedding = np.concatenate([embedding, average[rows]], axis=-1) / np.sqrt(2)
+            embeddings[name].append(embedding.astype("float32"))
+            maps[name].append(weights)
+    pooled = {
+        name: Pooled(np.concatenate(embeddings[name]), np.concatenate(maps[name]))
+        for name in weights_of
+    }
+    return dataclasses.replace(features, controls=pooled)
+
+
+def check_controls(controls: Sequence[str] | str | None) -> tuple[str, ...]:
+    """The controls' names, in their own order; None and `"all"` give all.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    if controls is None or controls == "all":
+        return tuple(CONTROLS)
+    if isinstance(controls, str):
+        controls = controls.split(",")
+    if unknown := [name for name in controls if name not in CONTROLS]:
+        raise ValueError(f"`controls` may hold {', '.join(CONTROLS)}. Received: {unknown}")
+    return tuple(name for name in CONTROLS if name in controls)
+
+
+def _norm(power: int):
+    return lambda source: lambda rows, maps: np.linalg.norm(maps, axis=-1) ** power
+
+
+def _fixed(weights: Callable[[Source], np.ndarray]):
+    """Weights that are one map for all images, `(h, w)`, or known for each, `(N, h, w)`."""
+
+    def prepare(source: Source) -> Weights:
+        known = weights(source)
+        if known.ndim == 2:
+            return lambda rows, maps: np.broadcast_to(known, (len(rows), *known.shape))
+        return lambda rows, maps: known[rows]
+
+    return prepare
+
+
+def _of_rationale(change: Callable[[np.ndarray], np.ndarray]):
+    return _fixed(lambda source: change(source.rationale))
+
+
+def _untrained(source: Source) -> Weights:
+    branch = source.branch()
+    # statistics of these features, as a trained branch has: only the detectors are untrained
+    maps = source.train_maps[:512].astype("float32") if len(source.train) else None
+    if maps is not None:
+        scores = np.asarray(branch.detectors(maps)).reshape(-1, branch.num_detectors)
+        branch.batch_norm.moving_mean.assign(scores.mean(axis=0))
+        branch.batch_norm.moving_variance.assign(scores.var(axis=0))
+    return _by_branch(branch)
+
+
+def _fitted(targets: Callable[[Source], np.ndarray]):
+    def prepare(source: Source) -> Weights:
+        branch = source.branch()
+        fit_branch(branch, source.train_maps, targets(source), seed=source.seed)
+        return _by_branch(branch)
+
+    return prepare
+
+
+def _by_branch(branch: RationaleBranch) -> Weights:
+    return lambda rows, maps: keras.ops.convert_to_numpy(branch(maps))
+
+
+def _center(source: Source) -> np.ndarray:
+    return np.asarray(center_prior(*source.rationale.shape[1:]), "float32")
+
+
+def _shuffled(source: Source) -> np.ndarray:
+    """Every image gets the map of another image of its split."""
+    maps, rng = source.rationale.copy(), np.random.default_rng(source.seed)
+    for split in ("train", "test"):
+        order = rng.permutation(source.features.rows(split))
+        maps[order] = source.rationale[np.roll(order, 1)]
+    return maps
+
+
+def _softmax(maps: np.ndarray) -> np.ndarray:
+    return np.exp((maps - 1) / TEMPERATURE)
+
+
+def _top(maps: np.ndarray) -> np.ndarray:
+    flat = maps.reshape(len(maps), -1)
+    least = np.sort(flat, axis=1)[:, -max(flat.shape[1] // TOP, 1)]
+    return (maps >= least[:, None, None]).astype("float32")
+
+
+CONTROLS = {
+    control.name: control
+    for control in (
+        Control("activation_norm", "activation norm", "control", _norm(1)),
+        Control("activation_norm_squared", "activation norm, squared", "control", _norm(2)),
+        Control("untrained_branch", "untrained branch", "control", _untrained),
+        Control("center_prior", "centre prior", "control", _fixed(_center)),
+        Control(
+            "center_branch",
+            "branch fitted to the centre prior",
+            "control",
+            _fitted(
+                lambda source: np.broadcast_to(_center(source), source.train_maps.shape[:3]),
+            ),
+        ),
+        Control(
+            "mean_map",
+            "mean map of the training images",
+            "control",
+            _fixed(lambda source: source.rationale[source.features.rows("train")].mean(axis=0)),
+        ),
+        Control("shuffled_maps", "another image's map", "control", _fixed(_shuffled)),
+        Control(
+            "mask_branch",
+            "branch fitted to true masks",
+            "bound",
+            _fitted(lambda source: source.cells[source.train]),
+        ),
+        Control("mask", "true mask", "bound", _fixed(lambda source: source.cells)),
+        Control("rationale_root", "rationale, root", "variant", _of_rationale(np.sqrt)),
+        Control("rationale_squared", "rationale, squared", "variant", _of_rationale(np.square)),
+        Control(
+            "rationale_floor", f"rationale + {FLOOR}", "variant", _of_rationale(lambda a: a + FLOOR)
+        ),
+        Control(
+            "rationale_softmax",
+            f"softmax(rationale / {TEMPERATURE})",
+            "variant",
+            _of_rationale(_softmax),
+        ),
+        Control("rationale_top", "top quarter of the rationale", "variant", _of_rationale(_top)),
+        Control(
+            "concat",
+            "rationale and average, side by side",
+            "variant",
+            _of_rationale(np.asarray),
+            concat=True,
+        ),
+    )
+}
