@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
@@ -11,16 +12,27 @@ LEARNING_RATE = 5e-3
 
 
 class _Fitter(keras.Model):
-    """Trains the detectors of a branch, and scale and offset of its normalisation if wanted."""
+    """Trains the detectors of a branch, and scale and offset of its normalisation if wanted.
 
-    def __init__(self, branch: RationaleBranch, train_affine: bool):
+    Its inputs are positions: feature maps and targets are picked where they lie, within the
+    compiled step.
+    """
+
+    def __init__(self, branch: RationaleBranch, feature_maps, targets, loss, train_affine: bool):
         super().__init__(name="fitter")
         self.branch = branch
+        self.feature_maps = feature_maps
+        self.targets = targets
+        self.fit_loss = loss
         self.train_affine = train_affine
         self.built = True
 
-    def call(self, feature_map, training=False):
-        return self.branch(feature_map, training=training)
+    def call(self, rows, training=False):
+        picked = ops.cast(ops.take(self.feature_maps, rows, axis=0), "float32")
+        return self.branch(picked, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return self.fit_loss(ops.take(self.targets, x, axis=0), y_pred)
 
     @property
     def trainable_variables(self):
@@ -35,8 +47,8 @@ class _Fitter(keras.Model):
 
 def fit_branch(
     branch: RationaleBranch,
-    feature_maps: np.ndarray,
-    targets: np.ndarray,
+    feature_maps,
+    targets,
     loss: keras.losses.Loss | None = None,
     epochs: int = EPOCHS,
     batch_size: int = 64,
@@ -48,8 +60,8 @@ def fit_branch(
 
     Args:
         branch: a built branch; trained in place, from the weights it has.
-        feature_maps: (N, h, w, C), any float type.
-        targets: (N, h, w), 0 or more.
+        feature_maps: (N, h, w, C), an array or a tensor of any float type.
+        targets: (N, h, w), an array or a tensor, 0 or more.
         loss: of targets and maps; None takes `RationaleFit()`.
         epochs: passes over the images.
         batch_size: images a step, at most N.
@@ -58,28 +70,28 @@ def fit_branch(
         seed: of the order of the images.
 
     Returns:
-        The loss of the last epoch.
+        The mean loss of the last epoch's steps.
 
     Raises:
         ValueError: the shapes disagree or `epochs` is not positive.
     """
-    feature_maps, targets = np.asarray(feature_maps), np.asarray(targets, "float32")
-    if feature_maps.ndim != 4 or feature_maps.shape[:3] != targets.shape or epochs < 1:
+    feature_maps = ops.convert_to_tensor(feature_maps)
+    targets = ops.convert_to_tensor(targets, "float32")
+    maps_shape, targets_shape = tuple(feature_maps.shape), tuple(targets.shape)
+    if len(maps_shape) != 4 or maps_shape[:3] != targets_shape or epochs < 1:
         raise ValueError(
             "`feature_maps` and `targets` must be (N, h, w, C) and (N, h, w), and `epochs` at "
-            f"least 1; received {feature_maps.shape}, {targets.shape} and epochs={epochs}."
+            f"least 1; received {maps_shape}, {targets_shape} and epochs={epochs}."
         )
-    batch_size = min(batch_size, len(targets))
-    steps = len(targets) // batch_size
+    number = len(targets)
+    batch_size = min(batch_size, number)
+    steps = number // batch_size
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
-    fitter = _Fitter(branch, train_affine)
-    fitter.compile(keras.optimizers.Adam(rate), loss or RationaleFit(), jit_compile=False)
-    rng, losses = np.random.default_rng(seed), []
-    for _ in range(epochs):
-        order = rng.permutation(len(targets))[: steps * batch_size]
-        losses = [
-            float(fitter.train_on_batch(feature_maps[rows].astype("float32"), targets[rows]))
-            for rows in np.split(order, steps)
-        ]
-        fitter.reset_metrics()
-    return float(np.mean(losses))
+    fitter = _Fitter(branch, feature_maps, targets, loss or RationaleFit(), train_affine)
+    fitter.compile(keras.optimizers.Adam(rate), jit_compile=False, steps_per_execution=steps)
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(number)[: steps * batch_size] for _ in range(epochs)]
+    for several in filter(None, (orders[:-1], orders[-1:])):  # the last for its loss
+        order = np.concatenate(several)
+        history = fitter.fit(order, batch_size=batch_size, shuffle=False, verbose=0).history
+    return float(history["loss"][-1])

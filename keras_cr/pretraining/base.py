@@ -20,10 +20,12 @@ from keras import ops
 
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
+from keras_cr.pretraining.batches import image_numbers, unpack_views
 from keras_cr.pretraining.measures import correlation, embedding_std, relative_entropy
-from keras_cr.pretraining.momentum import assign_all, gather
-from keras_cr.pretraining.neighbours import NeighbourBank
+from keras_cr.pretraining.momentum import gather
+from keras_cr.pretraining.neighbours import NeighbourBank, compare_with_neighbours
 from keras_cr.pretraining.rationale import Rationale
+from keras_cr.pretraining.shares import apply_gradients
 
 
 @dataclass
@@ -38,7 +40,8 @@ class RationalePretrainer(keras.Model):
     """Trains an encoder by a self-supervised objective and fits its rationale branch to it.
 
     An objective is a subclass with three methods: `prepare` (no gradient: momentum keys, say),
-    `objective` (from feature maps to a loss) and `finish` (after the step: the queue, say).
+    `objective` (from feature maps to a loss) and `finish` (after the step: the queue, say); a
+    fourth, `pooled_objective`, is there for `Rationale(pooled_weight=...)`.
     Networks that follow the encoder hold variables that are not trainable.
 
     Args:
@@ -52,8 +55,8 @@ class RationalePretrainer(keras.Model):
 
     `fit` takes batches that are a dict with `query` and `key` (two views, `(B, H, W, 3)`, RGB
     0..255), optionally `index` (integers `(B,)`, which image each row is), and `image` (the whole
-    images, of the views' shape), which `Rationale(positives="neighbours")` needs; or a tuple of
-    these in that order. `keras_cr.data.two_views` makes such batches.
+    images, of the views' shape), which `Rationale(positives="neighbours")` needs unless it compares
+    views; or a tuple of these in that order. `keras_cr.data.two_views` makes such batches.
 
     Every step logs `loss`, `ssl_loss`, the objective's own scalars, `embedding_std` (standard
     deviation of the average-pooled, unit-length embedding over the batch, times the root of its
@@ -61,7 +64,11 @@ class RationalePretrainer(keras.Model):
     uniform target; 1: it says nothing), `map_entropy` (the same of the branch's map, divided by its
     sum; 1: flat, or empty), `cam_peak` (mean height of the raw GradCAM), `agreement` (correlation
     of target and map over the places of an image) and `center_agreement` (of a Gaussian around the
-    middle and map; below 0: the map may have turned to the background).
+    middle and map; below 0: the map may have turned to the background), and perhaps `pooled_loss`.
+
+    Raises:
+        ValueError: an argument is of another type, or `rationale` has a `pooled_weight` and the
+            objective no `pooled_objective`.
     """
 
     explained_views: tuple[str, ...] = ("query",)
@@ -91,11 +98,19 @@ class RationalePretrainer(keras.Model):
             self.fit_loss = rationale.fit_loss()
             names += ["fit_loss", "target_entropy", "map_entropy", "cam_peak"]
             names += ["agreement", "center_agreement"]
+            if rationale.pooled_weight:
+                names.append("pooled_loss")
+                if type(self).pooled_objective is RationalePretrainer.pooled_objective:
+                    raise ValueError(
+                        f"{type(self).__name__} has no loss on rationale-pooled features: leave "
+                        f"`pooled_weight` at 0. Received: {rationale.pooled_weight}"
+                    )
             if rationale.positives == "neighbours":
                 self.neighbours = NeighbourBank(
                     rationale.bank_size,
                     rationale.k,
                     rationale.contrast_temperature,
+                    rationale.contrast,
                     seed=seed,
                     dtype="float32",
                     name="neighbours",
@@ -112,6 +127,10 @@ class RationalePretrainer(keras.Model):
 
     def objective(self, maps: dict, context: dict) -> Outcome:
         """The self-supervised loss of the explained views' float32 feature maps."""
+        raise NotImplementedError
+
+    def pooled_objective(self, maps: dict, context: dict):
+        """The same loss of features that are pooled by the branch's maps, as constants."""
         raise NotImplementedError
 
     def finish(self, views: dict, context: dict) -> None:
@@ -151,7 +170,11 @@ class RationalePretrainer(keras.Model):
             loss, logs = self.compute_losses(views, context, tape)
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        self._apply(tape.gradient(scaled_loss, variables), variables)
+        shares = [(self.encoder.backbone, self.backbone_lr_multiplier)]
+        if self.rationale is not None:
+            shares.append((self.encoder.branch, self.rationale.lr_multiplier))
+        gradients = tape.gradient(scaled_loss, variables)
+        apply_gradients(self.optimizer, gradients, variables, shares)
         self.finish(views, context)
         if "embedding" in context:
             self.neighbours.enqueue(gather(context["embedding"]), image_numbers(views))
@@ -173,40 +196,58 @@ class RationalePretrainer(keras.Model):
         logs["embedding_std"] = embedding_std(self.encoder.pool(maps[self.explained_views[0]]))
         if self.rationale is None:
             return outcome.loss, logs
+        pooled = None
+        if self.rationale.pooled_weight:  # by the maps that pooled the keys, before the fit
+            pooled = self.pooled_objective(maps, context)
         with tape.stop_recording():
             if self.rationale.positives == "views":
                 explained = maps
                 gradients = inner.gradient(outcome.loss, maps)
             else:
-                explained, gradients = self._compare_with_neighbours(views, context)
+                explained, gradients = self._compare_with_neighbours(views, maps, context)
         for name in self.rationale.extra_passes:
             self.encoder.branch((maps | context.get("maps", {}))[name], training=True)
-        fits = [self._fit(explained[name], gradients[name]) for name in gradients]
+        mirrored = context.get("mirrored_target")
+        fits = [self._fit(explained[name], gradients[name], mirrored) for name in gradients]
         fit = {name: sum(logs[name] for logs in fits) / len(fits) for name in fits[0]}
+        losses = [outcome.loss, self.rationale.weight * fit["fit_loss"]]
+        if pooled is not None:
+            fit["pooled_loss"] = pooled
+            losses.append(self.rationale.pooled_weight * pooled)
         # A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to
         # trace, and two runs with one seed would log losses that differ in the last digit.
-        total = ops.sum(ops.stack([outcome.loss, self.rationale.weight * fit["fit_loss"]]))
+        total = ops.sum(ops.stack(losses))
         return total, logs | fit | {"loss": total}
 
-    def _compare_with_neighbours(self, views: dict, context: dict) -> tuple[dict, dict]:
-        """Whole images' feature maps, as inference sees them, and the gradients of their loss."""
-        if "image" not in views:
+    def _compare_with_neighbours(self, views: dict, maps: dict, context: dict) -> tuple[dict, dict]:
+        """The feature maps that are compared, by name, and the gradients of their loss."""
+        choices, index = self.rationale, views.get("index")
+        name = "image" if choices.whole_images else self.explained_views[0]
+        if name not in views:
             raise ValueError(
                 "Rationale(positives='neighbours') looks at whole images: batches need 'image' "
                 "beside the two views, as keras_cr.data.two_views makes them. "
                 f"Received: {sorted(views)}; or use Rationale.paper(), which needs the views alone."
             )
-        feature_map = ops.cast(self.encoder.feature_map(views["image"]), "float32")
-        weights = self.encoder.branch(feature_map)
-        grown = self.neighbours.filled(self.rationale.warmup)
-        weights = ops.where(grown, weights, ops.ones_like(weights))
-        context["embedding"] = self.encoder.pool(feature_map, weights)
-        gradients = self.neighbours.gradient(context["embedding"], views.get("index"))
-        # of the pooled feature, and so of every place, but for the place's weight
-        return {"image": feature_map}, {"image": gradients[:, None, None, :]}
 
-    def _fit(self, feature_map, gradients) -> dict:
-        """Fits the branch's map to the GradCAM of one view."""
+        def compare(feature_map):
+            return compare_with_neighbours(
+                self.encoder, self.neighbours, feature_map, index, choices.warmup
+            )
+
+        def whole(images):
+            return ops.cast(self.encoder.feature_map(images), "float32")
+
+        feature_map = whole(views["image"]) if choices.whole_images else maps[name]
+        context["embedding"], gradients = compare(feature_map)
+        if choices.mirror:
+            mirrored = whole(ops.flip(views["image"], axis=2))
+            cam = grad_cam(mirrored, compare(mirrored)[1], choices.cam, choices.sign)
+            context["mirrored_target"] = ops.flip(choices.target_of(cam), axis=2)
+        return {name: feature_map}, {name: gradients}
+
+    def _fit(self, feature_map, gradients, mirrored=None) -> dict:
+        """Fits the branch's map to the GradCAM of one view, averaged with a `mirrored` target."""
         choices = self.rationale
         constant = ops.stop_gradient(feature_map)
         cam = grad_cam(
@@ -221,6 +262,8 @@ class RationalePretrainer(keras.Model):
             normalization=choices.map_normalization,
         )
         target = choices.target_of(cam)
+        if mirrored is not None:
+            target = (target + mirrored) / 2
         prior = ops.convert_to_tensor(center_prior(*cam.shape[1:])[None], cam.dtype)
         return {
             "fit_loss": self.fit_loss(target, rationale),
@@ -230,22 +273,6 @@ class RationalePretrainer(keras.Model):
             "agreement": ops.mean(correlation(target, rationale)),
             "center_agreement": ops.mean(correlation(prior, rationale)),
         }
-
-    def _apply(self, gradients, variables) -> None:
-        """One step of the optimizer; the backbone's parameters go `backbone_lr_multiplier` of it.
-
-        A step is proportional to the learning rate, so shortening it is a smaller learning rate for
-        these parameters, whatever the optimizer.
-        """
-        slow = []
-        if self.backbone_lr_multiplier != 1:
-            slow = self.encoder.backbone.trainable_variables
-        before = [tf.identity(variable.value) for variable in slow]
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        if slow:
-            share = self.backbone_lr_multiplier
-            after = [old + share * (v.value - old) for v, old in zip(slow, before, strict=True)]
-            assign_all(slow, after)
 
     def test_step(self, data):
         raise RuntimeError(
@@ -268,31 +295,3 @@ class RationalePretrainer(keras.Model):
         if config["rationale"] is not None:
             config["rationale"] = Rationale(**config["rationale"])
         return cls(**config)
-
-
-def unpack_views(data) -> dict:
-    """Two views of a batch as a dict with `query`, `key` and perhaps `index`.
-
-    Raises:
-        ValueError: the batch holds no two views.
-    """
-    if isinstance(data, (tuple, list)):
-        data = [part for part in data if part is not None]  # Keras fills up with None
-        if len(data) == 1:
-            return unpack_views(data[0])
-        if len(data) in (2, 3, 4):
-            return dict(zip(("query", "key", "index", "image"), data, strict=False))
-    if isinstance(data, dict) and {"query", "key"} <= set(data):
-        return data
-    received = sorted(data) if isinstance(data, dict) else type(data).__name__
-    raise ValueError(
-        "A pretrainer's batch is a dict with 'query' and 'key' (two views of every image), or a "
-        f"tuple of them. Received: {received}"
-    )
-
-
-def image_numbers(views: dict):
-    """Which image each row of a batch is, of all replicas, or None where the views don't say."""
-    if (index := views.get("index")) is None:
-        return None
-    return gather(ops.cast(index, "int32"))

@@ -1,10 +1,11 @@
 """A rationale for any pretrained encoder, in minutes: only the branch is trained."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.layers import RationaleBranch
@@ -16,7 +17,7 @@ from keras_cr.pretraining.rationale import Rationale
 
 ROUNDS = 4
 MAX_IMAGES = 4096
-_CHUNK = 256  # images compared with their neighbours at once
+_CHUNK = 256  # images at once, in float32
 DEFAULT = Rationale()
 
 
@@ -30,6 +31,7 @@ def fit_rationale(
     learning_rate: float = LEARNING_RATE,
     max_images: int = MAX_IMAGES,
     seed: int = 0,
+    on_round: Callable[[int, dict[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Fits the branch of a frozen encoder to what images share with their nearest others.
 
@@ -43,15 +45,17 @@ def fit_rationale(
         images: (N, H, W, 3), RGB 0..255, or an iterable of such batches, such as
             `keras_cr.data.image_batches(...)`; of a batch that is a tuple the first element is
             taken. Training images: what is fitted on test images is no test result.
-        rationale: which target; of its choices those that concern another loss, or training
-            beside an objective, play no part.
+        rationale: which target; of its choices those that concern training beside an objective
+            (`weight`, `bank_size`, `warmup`, `extra_passes`) play no part.
         rounds: how often neighbours are looked for.
         epochs: passes of each round's fit.
         batch_size: images at a time.
-        learning_rate: of Adam, falling to 0 along a cosine.
+        learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
         max_images: no more than the first so many are used. Their feature maps are held in memory,
-            in half precision: 0.2 MB an image for a ResNet-50 at 224 pixels.
+            in half precision: 0.2 MB an image for a ResNet-50 at 224 pixels, twice that with
+            `Rationale(mirror=True)`.
         seed: of the branches' weights and the order of the images.
+        on_round: called after each round with its number, from 1, and what is returned for it.
 
     Returns:
         For each round a dict of means over images: `fit_loss`, `agreement` (correlation of target
@@ -61,7 +65,7 @@ def fit_rationale(
 
     Raises:
         ValueError: there are too few images for `rationale.k`, a number is not positive, or
-            `rationale` explains views, which a frozen encoder has none of.
+            `rationale` needs views or an objective, which a frozen encoder has none of.
 
     Warns:
         UserWarning: the maps shun the middle of the images, or what they were fitted to: they may
@@ -73,25 +77,27 @@ def fit_rationale(
     >>> fit_rationale(encoder, image_batches(train, 224, 64))
     >>> encoder.save_to_preset("my_encoder")
     """
-    if rationale.positives != "neighbours":
-        raise ValueError(
-            "`rationale` must have positives='neighbours': a frozen encoder has no objective whose "
-            f"loss could be explained. Received: positives={rationale.positives!r}"
-        )
+    check_frozen(rationale)
     for name, value in (("rounds", rounds), ("epochs", epochs), ("max_images", max_images)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value!r}")
-    maps = _feature_maps(encoder, images, batch_size, max_images)
+    maps, mirrored = _feature_maps(encoder, images, batch_size, max_images, rationale.mirror)
     if len(maps) <= 2 * rationale.k:
         raise ValueError(
             f"`images` must be more than twice the {rationale.k} neighbours that make up a "
             f"positive. Received: {len(maps)} images; take more, or Rationale(k=...)."
         )
-    weights, history = np.ones(maps.shape[:3], "float32"), []
-    norms = np.stack([np.linalg.norm(x.astype("float32"), axis=-1) for x in maps])
+    weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
+    mirrored_weights = weights
+    norms = ops.convert_to_numpy(_in_chunks(lambda x: ops.norm(x, axis=-1), maps))
     for number in range(rounds):
-        cam = _neighbour_cams(encoder, maps, weights, rationale)
-        target = keras.ops.convert_to_numpy(rationale.target_of(keras.ops.convert_to_tensor(cam)))
+        embeddings = _in_chunks(encoder.pool, maps, weights)
+        bank = _bank(embeddings, rationale)
+        cam, target = _explain(bank, maps, embeddings, rationale)
+        if mirrored is not None:
+            embeddings = _in_chunks(encoder.pool, mirrored, mirrored_weights)
+            other = _explain(bank, mirrored, embeddings, rationale)[1]
+            target = (target + other[:, :, ::-1]) / 2
         branch = _fresh(encoder.branch, seed + number)
         loss = fit_branch(
             branch,
@@ -100,11 +106,13 @@ def fit_rationale(
             rationale.fit_loss(),
             epochs,
             batch_size,
-            learning_rate,
+            learning_rate * rationale.lr_multiplier,
             rationale.train_affine,
             seed + number,
         )
-        before, weights = weights, _maps_of(branch, maps, batch_size)
+        before, weights = weights, ops.convert_to_numpy(_in_chunks(branch, maps))
+        if mirrored is not None:
+            mirrored_weights = ops.convert_to_numpy(_in_chunks(branch, mirrored))
         history.append(
             {
                 "fit_loss": loss,
@@ -115,6 +123,8 @@ def fit_rationale(
                 "map_change": float(np.abs(weights - before).mean()),
             }
         )
+        if on_round is not None:
+            on_round(number + 1, history[-1])
     encoder.branch.set_weights(branch.get_weights())
     last = history[-1]
     if min(last["center_agreement"], last["agreement"]) < 0:
@@ -128,22 +138,39 @@ def fit_rationale(
     return history
 
 
-def _feature_maps(encoder, images, batch_size: int, max_images: int) -> np.ndarray:
-    """(N, h, w, C) float16."""
+def check_frozen(rationale: Rationale) -> None:
+    """Refuses what a frozen encoder can't give: there are no views and no objective.
+
+    Raises:
+        ValueError: `rationale` needs either.
+    """
+    for name, needed in (("positives", "neighbours"), ("images", "whole"), ("pooled_weight", 0)):
+        if (value := getattr(rationale, name)) != needed:
+            raise ValueError(
+                f"`rationale` must have {name}={needed!r}: a frozen encoder has no views, and no "
+                f"objective whose loss could be explained. Received: {name}={value!r}"
+            )
+
+
+def _feature_maps(encoder, images, batch_size: int, max_images: int, mirror: bool) -> tuple:
+    """(N, h, w, C) float16 tensors: the images' maps, and the mirror images' or None."""
     batches = images
     if hasattr(images, "shape"):
         batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     model = _Maps(encoder)
-    parts, count = [], 0
+    parts, mirrored, count = [], [], 0
     for batch in batches:
-        batch = keras.ops.convert_to_numpy(batch[0] if isinstance(batch, tuple | list) else batch)
-        parts.append(model.predict_on_batch(batch[: max_images - count]).astype("float16"))
+        batch = ops.convert_to_numpy(batch[0] if isinstance(batch, tuple | list) else batch)
+        batch = batch[: max_images - count]
+        parts.append(ops.cast(model.predict_on_batch(batch), "float16"))
+        if mirror:
+            mirrored.append(ops.cast(model.predict_on_batch(batch[:, :, ::-1]), "float16"))
         count += len(parts[-1])
         if count >= max_images:
             break
     if not parts:
         raise ValueError("`images` must hold at least one image; received none.")
-    return np.concatenate(parts)
+    return ops.concatenate(parts), ops.concatenate(mirrored) if mirror else None
 
 
 class _Maps(keras.Model):
@@ -159,23 +186,39 @@ class _Maps(keras.Model):
         return self.encoder.feature_map(images)
 
 
-def _neighbour_cams(encoder, maps, weights, rationale: Rationale) -> np.ndarray:
-    """The GradCAM of every image's comparison with its neighbours, (N, h, w) float32."""
-    chunks = [slice(start, start + _CHUNK) for start in range(0, len(maps), _CHUNK)]
-    pooled = [encoder.pool(maps[rows].astype("float32"), weights[rows]) for rows in chunks]
-    pooled = keras.ops.concatenate(pooled)
+def _in_chunks(function: Callable, maps, *others):
+    """`function` of feature maps in float32, so many at a time that memory holds them so."""
+    parts = []
+    for start in range(0, len(maps), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        parts.append(function(ops.cast(maps[rows], "float32"), *(other[rows] for other in others)))
+    return ops.concatenate(parts)
+
+
+def _bank(embeddings, rationale: Rationale) -> NeighbourBank:
+    """The images' embeddings, to compare with."""
     bank = NeighbourBank(
-        len(maps), rationale.k, rationale.contrast_temperature, seed=0, dtype="float32"
+        len(embeddings),
+        rationale.k,
+        rationale.contrast_temperature,
+        rationale.contrast,
+        seed=0,
+        dtype="float32",
     )
-    bank.build(pooled.shape)
-    index = np.arange(len(maps))
-    bank.enqueue(pooled, index)
-    cams = []
-    for rows in chunks:
-        gradients = bank.gradient(pooled[rows], index[rows])[:, None, None, :]
-        cam = grad_cam(maps[rows].astype("float32"), gradients, rationale.cam, rationale.sign)
-        cams.append(keras.ops.convert_to_numpy(cam))
-    return np.concatenate(cams)
+    bank.build(embeddings.shape)
+    bank.enqueue(embeddings, np.arange(len(embeddings)))
+    return bank
+
+
+def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, np.ndarray]:
+    """The GradCAM of every image's comparison with its neighbours, and the target: (N, h, w)."""
+
+    def cam_of(feature_maps, embedding, index):
+        gradients = bank.gradient(embedding, index)[:, None, None, :]
+        return grad_cam(feature_maps, gradients, rationale.cam, rationale.sign)
+
+    cam = _in_chunks(cam_of, maps, embeddings, np.arange(len(maps)))
+    return ops.convert_to_numpy(cam), ops.convert_to_numpy(rationale.target_of(cam))
 
 
 def _fresh(branch: RationaleBranch, seed: int) -> RationaleBranch:
@@ -184,12 +227,7 @@ def _fresh(branch: RationaleBranch, seed: int) -> RationaleBranch:
     return twin
 
 
-def _maps_of(branch, maps, batch_size: int) -> np.ndarray:
-    parts = (maps[i : i + batch_size] for i in range(0, len(maps), batch_size))
-    return np.concatenate([keras.ops.convert_to_numpy(branch(x.astype("float32"))) for x in parts])
-
-
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:
     """Mean over images of the correlation over places."""
-    a, b = (keras.ops.convert_to_tensor(maps, "float32") for maps in (a, b))
-    return float(keras.ops.mean(correlation(a, b)))
+    a, b = (ops.convert_to_tensor(maps, "float32") for maps in (a, b))
+    return float(ops.mean(correlation(a, b)))

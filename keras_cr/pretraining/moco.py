@@ -7,7 +7,8 @@ from keras import ops
 from keras_cr.layers import FeatureQueue, ProjectionHead, RationalePooling
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.pretraining.base import Outcome, RationalePretrainer, image_numbers
+from keras_cr.pretraining.base import Outcome, RationalePretrainer
+from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.momentum import follow, gather, momentum_copy
 from keras_cr.pretraining.rationale import Rationale
 
@@ -85,11 +86,17 @@ class MoCo(RationalePretrainer):
         self.momentum_head = momentum_copy(self.head)
         self.queue = FeatureQueue(queue_size, seed=seed, dtype="float32")
         self.queue.build((None, projection_dim))
+        self.pooled_queue = None
+        if rationale is not None and rationale.pooled_weight:
+            self.pooled_queue = FeatureQueue(
+                queue_size, seed=seed, dtype="float32", name="pooled_queue"
+            )
+            self.pooled_queue.build((None, projection_dim))
         self.built = True
 
-    def project(self, feature_map, head):
-        """Average pooling, head, unit length: `(B, projection_dim)`, float32."""
-        return ops.normalize(head(self.average(feature_map)), axis=-1, epsilon=1e-12)
+    def project(self, feature_map, head, rationale=None):
+        """Pooling, head, unit length: `(B, projection_dim)`, float32."""
+        return ops.normalize(head(self.average(feature_map, rationale)), axis=-1, epsilon=1e-12)
 
     def prepare(self, views):
         follow(self.momentum_backbone, self.encoder.backbone, self.momentum)
@@ -100,21 +107,37 @@ class MoCo(RationalePretrainer):
         exclude = None
         if self.mask_same_image and "index" in views:
             exclude = self.queue.same_image(views["index"])
-        return {"keys": keys, "exclude": exclude, "maps": {"key": tf.stop_gradient(feature_map)}}
+        context = {"keys": keys, "exclude": exclude}
+        if self.pooled_queue is not None:
+            pooled = self.project(feature_map, self.momentum_head, self.encoder.branch(feature_map))
+            context["pooled_keys"] = tf.stop_gradient(pooled)
+        return context | {"maps": {"key": tf.stop_gradient(feature_map)}}
 
-    def objective(self, maps, context):
-        queries = self.project(maps["query"], self.head)
-        logits = info_nce_logits(
-            ops.sum(queries * context["keys"], axis=-1),
-            self.queue(queries),
+    def _logits(self, queries, keys, queue, context):
+        return info_nce_logits(
+            ops.sum(queries * keys, axis=-1),
+            queue(queries),
             self.temperature,
             exclude=context["exclude"],
         )
+
+    def objective(self, maps, context):
+        queries = self.project(maps["query"], self.head)
+        logits = self._logits(queries, context["keys"], self.queue, context)
         found = ops.cast(ops.argmax(logits, axis=-1) == 0, "float32")
         return Outcome(ops.mean(info_nce(logits)), {"contrastive_accuracy": ops.mean(found)})
 
+    def pooled_objective(self, maps, context):
+        rationale = ops.stop_gradient(self.encoder.branch(maps["query"]))
+        queries = self.project(maps["query"], self.head, rationale)
+        # both queues hold keys of the same images, so the same ones are excluded
+        logits = self._logits(queries, context["pooled_keys"], self.pooled_queue, context)
+        return ops.mean(info_nce(logits))
+
     def finish(self, views, context):
         self.queue.enqueue(gather(context["keys"]), image_numbers(views))
+        if self.pooled_queue is not None:
+            self.pooled_queue.enqueue(gather(context["pooled_keys"]), image_numbers(views))
 
     def get_config(self):
         return super().get_config() | {

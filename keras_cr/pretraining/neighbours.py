@@ -1,4 +1,4 @@
-"""GradCAM of an InfoNCE whose positive is an image's nearest other images.
+"""GradCAM of a loss whose positive is an image's nearest other images.
 
 Two views of one image share its background, and the gradient of a loss that compares them marks
 scenery. Neighbours are other photographs: their backgrounds differ and average out, and what is
@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
+from keras_cr.models import CommonRationaleEncoder
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -21,21 +22,36 @@ class NeighbourBank(keras.layers.Layer):
         size: embeddings that are kept, the latest.
         k: nearest other images that make up the positive.
         temperature: of the InfoNCE loss.
+        contrast: `"infonce"`, or `"similarity"`: minus the similarity to the positive alone.
         seed: seed of the first, random content, which is never looked at.
         **kwargs: as for `keras.layers.Layer`.
 
     Raises:
-        ValueError: `k` is not positive or `size` holds no negatives beside the positives.
+        ValueError: `k` is not positive, `size` holds no negatives beside the positives, or
+            `contrast` is another word.
     """
 
-    def __init__(self, size: int, k: int, temperature: float = 0.2, seed=None, **kwargs):
+    def __init__(
+        self,
+        size: int,
+        k: int,
+        temperature: float = 0.2,
+        contrast: str = "infonce",
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if not 1 <= k < size:
             raise ValueError(
                 "`k` must be positive and below the number of embeddings in the bank. "
                 f"Received: k={k!r}, size={size!r}"
             )
+        if contrast not in ("infonce", "similarity"):
+            raise ValueError(
+                f"`contrast` must be 'infonce' or 'similarity'. Received: contrast={contrast!r}"
+            )
         self.size, self.k, self.temperature, self.seed = size, k, temperature, seed
+        self.contrast = contrast
         self.queue = FeatureQueue(size, seed=seed, dtype="float32", name="queue")
 
     def build(self, input_shape):
@@ -59,7 +75,7 @@ class NeighbourBank(keras.layers.Layer):
         return self.stored >= 2 * self.k
 
     def gradient(self, embedding, index=None):
-        """The gradient of each image's InfoNCE loss by its embedding, through `tf.GradientTape`.
+        """The gradient of each image's loss by its embedding, through `tf.GradientTape`.
 
         The positive is the mean of the `k` nearest stored embeddings of other images (Dwibedi et
         al., "With a Little Help from My Friends", ICCV 2021, take the nearest one); the negatives
@@ -88,13 +104,17 @@ class NeighbourBank(keras.layers.Layer):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(embedding)
             unit = ops.normalize(embedding, axis=-1, epsilon=1e-12)
-            logits = info_nce_logits(
-                ops.sum(unit * positive, axis=-1),
-                ops.matmul(unit, ops.transpose(bank)),
-                self.temperature,
-                exclude=left_out,
-            )
-            loss = ops.sum(info_nce(logits))
+            to_positive = ops.sum(unit * positive, axis=-1)
+            if self.contrast == "similarity":
+                loss = -ops.sum(to_positive)
+            else:
+                logits = info_nce_logits(
+                    to_positive,
+                    ops.matmul(unit, ops.transpose(bank)),
+                    self.temperature,
+                    exclude=left_out,
+                )
+                loss = ops.sum(info_nce(logits))
         return tape.gradient(loss, embedding) * ops.cast(self.ready, "float32")
 
     def enqueue(self, embedding, index=None):
@@ -104,5 +124,28 @@ class NeighbourBank(keras.layers.Layer):
         self.stored.assign(ops.minimum(stored, 2**30))  # no overflow, however long the training
 
     def get_config(self):
-        names = ("size", "k", "temperature", "seed")
+        names = ("size", "k", "temperature", "contrast", "seed")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+def compare_with_neighbours(
+    encoder: CommonRationaleEncoder, bank: NeighbourBank, feature_map, index, warmup: float
+) -> tuple:
+    """Embeds feature maps as inference does and asks for what speaks for their neighbours.
+
+    Args:
+        encoder: its branch pools, once the bank has been filled `warmup` times; averages until
+            then.
+        bank: where neighbours are looked for.
+        feature_map: shape `(B, h, w, C)`, float32.
+        index: which image each row is, integers `(B,)`, or None.
+        warmup: how often the bank is filled first.
+
+    Returns:
+        `(embedding, gradients)`: `(B, C)`, and the gradients of the bank's loss, `(B, 1, 1, C)`:
+        by the pooled feature, and so by every place, but for the place's weight.
+    """
+    weights = encoder.branch(feature_map)
+    weights = ops.where(bank.filled(warmup), weights, ops.ones_like(weights))
+    embedding = encoder.pool(feature_map, weights)
+    return embedding, bank.gradient(embedding, index)[:, None, None, :]

@@ -9,12 +9,14 @@ from keras_cr.losses import RationaleFit
 
 _CHOICES = {
     "positives": ("neighbours", "views"),
+    "images": ("whole", "views"),
+    "contrast": ("infonce", "similarity"),
     "target": ("sign", "cam"),
     "prior": ("center", "none"),
     "cam": ("elementwise", "channel"),
     "sign": (1, -1),
     "target_normalization": ("image", "none"),
-    "softmax": ("map", "rows"),
+    "softmax": ("map", "rows", "places"),
     "reduction": ("mean", "sum"),
     "map_normalization": ("image", "batch"),
 }
@@ -32,14 +34,21 @@ class Rationale:
 
     Args:
         weight: factor of the fit loss beside the self-supervised loss.
+        lr_multiplier: the branch learns at this multiple of the learning rate; 0: not at all.
         positives: what the explained loss compares an image with: `"neighbours"`, the mean of its
             `k` nearest other images, on whole images and frozen features; or `"views"`, its other
             view: the objective's own loss.
+        images: what is compared with neighbours: the `"whole"` images, as inference sees them, or
+            the query `"views"`, whose feature maps are there anyway: a forward pass less.
+        mirror: whether the target is the mean of an image's and, flipped back, its mirror image's,
+            for one forward pass more.
+        contrast: the loss that compares with neighbours: `"infonce"`, or `"similarity"`, minus the
+            similarity to the positive alone: nothing is a negative.
         k: number of neighbours; about a third of an image's kin in the bank, or fewer.
         bank_size: embeddings of earlier images that neighbours are looked for among.
         warmup: how often the bank is filled before maps pool the embeddings in it; averages until
             then.
-        contrast_temperature: of the loss that compares with neighbours.
+        contrast_temperature: of the InfoNCE loss that compares with neighbours.
         target: `"sign"` marks the places where the GradCAM is above zero, `"cam"` takes its height.
         prior: `"center"` multiplies the target by a Gaussian around the image's middle, which
             keeps it from turning to the background where neighbours are wrong; `"none"` doesn't.
@@ -48,7 +57,8 @@ class Rationale:
         cam: `"elementwise"` or `"channel"`, see `keras_cr.attribution.grad_cam`.
         target_normalization: `"image"` scales each target map to 0..1; `"none"` leaves it raw.
         temperature: divides target and map before their softmax.
-        softmax: over all places of the `"map"`, or over each of its `"rows"`.
+        softmax: over all places of the `"map"`, or over each of its `"rows"`; `"places"` takes
+            none and fits by the mean squared error of the places, without a temperature.
         reduction: `"mean"` or `"sum"` of the fit loss over the images.
         detach_target: whether the target is a constant. False lets the fit loss reach the feature
             map through the target's factor `phi`; the gradient factor is always a constant.
@@ -59,13 +69,20 @@ class Rationale:
             Frozen, the map keeps its contrast as the fit converges.
         extra_passes: views (`"query"`, `"key"`) that go through the branch before the fit, only to
             move the running statistics of its batch normalisation.
+        pooled_weight: factor of a second self-supervised loss, on features that are pooled by the
+            branch's maps; no gradient goes through the maps. 0: none.
 
     Raises:
-        ValueError: an argument has a value that is not listed above.
+        ValueError: an argument has a value that is not listed above, or would have no effect
+            beside the others.
     """
 
     weight: float = 1.0
+    lr_multiplier: float = 1.0
     positives: str = "neighbours"
+    images: str = "whole"
+    mirror: bool = False
+    contrast: str = "infonce"
     k: int = 10
     bank_size: int = 1024
     warmup: float = 2.0
@@ -75,7 +92,7 @@ class Rationale:
     sign: int = -1
     cam: str = "elementwise"
     target_normalization: str = "image"
-    temperature: float = 0.4
+    temperature: float = 0.2
     softmax: str = "map"
     reduction: str = "mean"
     detach_target: bool = True
@@ -83,6 +100,7 @@ class Rationale:
     map_normalization: str = "image"
     train_affine: bool = False
     extra_passes: tuple[str, ...] = ()
+    pooled_weight: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "extra_passes", tuple(self.extra_passes))
@@ -91,7 +109,7 @@ class Rationale:
                 raise ValueError(
                     f"`{name}` must be one of {allowed}. Received: {name}={getattr(self, name)!r}"
                 )
-        for name in ("weight", "warmup"):
+        for name in ("weight", "lr_multiplier", "warmup", "pooled_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(
                     f"`{name}` must be 0 or more. Received: {name}={getattr(self, name)!r}"
@@ -105,6 +123,18 @@ class Rationale:
             raise ValueError(
                 "`bank_size` must be above `k`. "
                 f"Received: bank_size={self.bank_size!r}, k={self.k!r}"
+            )
+        if self.positives == "views":
+            for name, only in (("images", "whole"), ("mirror", False), ("contrast", "infonce")):
+                if getattr(self, name) != only:
+                    raise ValueError(
+                        f"`{name}` has no effect with positives='views': it belongs to the "
+                        f"comparison with neighbours. Received: {name}={getattr(self, name)!r}"
+                    )
+        if self.mirror and self.images == "views":
+            raise ValueError(
+                "`mirror` needs images='whole': a view has no mirror image that the step has seen. "
+                "Received: mirror=True, images='views'"
             )
         if self.positives == "neighbours" and not (self.detach_target and self.detach_features):
             raise ValueError(
@@ -125,7 +155,7 @@ class Rationale:
         each image and softened by a temperature, with the sign that speaks for the positive; raw,
         it would be uniform, as `Rationale.reference()` is.
         """
-        return cls(positives="views", target="cam", prior="none")
+        return cls(positives="views", target="cam", prior="none", temperature=0.4)
 
     @classmethod
     def reference(cls) -> "Rationale":
@@ -151,6 +181,11 @@ class Rationale:
             train_affine=True,
             extra_passes=("query", "key"),
         )
+
+    @property
+    def whole_images(self) -> bool:
+        """Whether a step needs the whole images beside the two views."""
+        return self.positives == "neighbours" and self.images == "whole"
 
     def target_of(self, cam):
         """What the branch is fitted to: `(B, h, w)`, of a GradCAM of that shape."""

@@ -25,19 +25,36 @@ def kl(cam, rationale, temperature, rows):
 @pytest.mark.parametrize("normalization", ["image", "none"])
 def test_loss(over, normalization):
     cam, rationale = 1e-3 * maps(0), maps(1)
-    scaled = cam
-    if normalization == "image":
-        low, high = cam.min((1, 2), keepdims=True), cam.max((1, 2), keepdims=True)
-        scaled = (cam - low) / (high - low)
-    expected = kl(scaled, rationale, 0.3, over == "rows").mean()
+    heights = scaled(cam) if normalization == "image" else cam
+    expected = kl(heights, rationale, 0.3, over == "rows").mean()
     loss = RationaleFit(0.3, target_normalization=normalization, over=over)
     run_loss_test(loss, cam, rationale, expected)
 
 
+def scaled(cam):
+    low, high = cam.min((1, 2), keepdims=True), cam.max((1, 2), keepdims=True)
+    return (cam - low) / (high - low)
+
+
+@pytest.mark.parametrize("normalization", ["image", "none"])
+def test_places_are_fitted_by_their_squared_error(normalization):
+    cam, rationale = 1e-3 * maps(0), maps(1)
+    heights = scaled(cam) if normalization == "image" else cam
+    loss = RationaleFit(target_normalization=normalization, over="places")
+    run_loss_test(loss, cam, rationale, ((heights - rationale) ** 2).mean())
+    assert float(loss(7 * heights, heights)) == pytest.approx(
+        0 if normalization == "image" else (36 * heights**2).mean(), abs=1e-9
+    )
+    shares = heights.reshape(3, -1).astype("float64")
+    shares /= shares.sum(1, keepdims=True)
+    np.testing.assert_allclose(np.asarray(loss.target(cam))[:, 0], shares, rtol=1e-4, atol=1e-7)
+    expected = -(shares * np.log(np.maximum(shares, 1e-30))).sum(1) / np.log(20)
+    np.testing.assert_allclose(loss.target_entropy(cam), expected, rtol=1e-4)
+    np.testing.assert_allclose(loss.target_entropy(np.zeros((1, 2, 3))), [1], rtol=1e-6)
+
+
 def test_a_perfect_fit_costs_nothing():
-    target = maps(0)
-    target -= target.min((1, 2), keepdims=True)
-    target /= target.max((1, 2), keepdims=True)
+    target = scaled(maps(0))
     assert float(RationaleFit(0.2)(7e-6 * target, target)) == pytest.approx(0, abs=1e-5)
 
 

@@ -42,7 +42,10 @@ def test_config_round_trip(rationale):
     ("keyword", "value"),
     [
         ("weight", -1),
+        ("lr_multiplier", -1),
         ("positives", "crops"),
+        ("images", "crops"),
+        ("contrast", "triplet"),
         ("target", "mask"),
         ("prior", "edge"),
         ("k", 0),
@@ -57,6 +60,7 @@ def test_config_round_trip(rationale):
         ("reduction", "max"),
         ("map_normalization", "none"),
         ("extra_passes", ("third",)),
+        ("pooled_weight", -1),
         ("detach_target", False),
         ("detach_features", False),
     ],
@@ -64,3 +68,23 @@ def test_config_round_trip(rationale):
 def test_bad_values(keyword, value):
     with pytest.raises(ValueError, match=keyword):
         Rationale(**{keyword: value})
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("images", "views"), ("contrast", "similarity"), ("mirror", True)]
+)
+def test_what_belongs_to_neighbours_is_refused_with_views(keyword, value):
+    with pytest.raises(ValueError, match=f"`{keyword}` has no effect with positives='views'"):
+        Rationale(positives="views", **{keyword: value})
+    Rationale(**{keyword: value})
+
+
+def test_a_view_has_no_mirror_image():
+    with pytest.raises(ValueError, match="`mirror` needs images='whole'"):
+        Rationale(images="views", mirror=True)
+
+
+def test_who_needs_whole_images():
+    assert Rationale().whole_images
+    assert not Rationale(images="views").whole_images
+    assert not Rationale.paper().whole_images

@@ -1,0 +1,33 @@
+"""What a pretrainer's batch may look like."""
+
+from keras import ops
+
+from keras_cr.pretraining.momentum import gather
+
+
+def unpack_views(data) -> dict:
+    """Two views of a batch as a dict with `query`, `key` and perhaps `index`.
+
+    Raises:
+        ValueError: the batch holds no two views.
+    """
+    if isinstance(data, (tuple, list)):
+        data = [part for part in data if part is not None]  # Keras fills up with None
+        if len(data) == 1:
+            return unpack_views(data[0])
+        if len(data) in (2, 3, 4):
+            return dict(zip(("query", "key", "index", "image"), data, strict=False))
+    if isinstance(data, dict) and {"query", "key"} <= set(data):
+        return data
+    received = sorted(data) if isinstance(data, dict) else type(data).__name__
+    raise ValueError(
+        "A pretrainer's batch is a dict with 'query' and 'key' (two views of every image), or a "
+        f"tuple of them. Received: {received}"
+    )
+
+
+def image_numbers(views: dict):
+    """Which image each row of a batch is, of all replicas, or None where the views don't say."""
+    if (index := views.get("index")) is None:
+        return None
+    return gather(ops.cast(index, "int32"))
