@@ -9,6 +9,13 @@ plain objective under average pooling. Stopped, it goes on where it was with the
 seeds or arms are added by naming them. The other flags are those of `recipes/train_DATASET.py`,
 with its defaults, and hold for all arms.
 
+An arm with something changed is named after a colon: choices of `keras_cr.pretraining.Rationale`,
+or settings. On one shared backbone, so that only the branch differs, and judged by training images
+that are held out, so that the test images stay unseen:
+
+    python recipes/compare.py --dataset cub --data-dir CUB_200_2011 --validation-fraction 0.4 \\
+        --init RUN/preset --arms posthoc posthoc:prior=none posthoc:k=5,num_detectors=4
+
 Without data, in minutes:
 
     python recipes/compare.py --dataset demo --seeds 0 1 --epochs 2
@@ -16,14 +23,38 @@ Without data, in minutes:
 Expected result: not measured yet on CUB.
 """
 
+import functools
+
+import train_aircraft
+import train_cars
 import train_cub
 import train_demo
 import train_folder
 
+from keras_cr.data import bent_cut_outs, synthetic_birds
 from keras_cr.experiment.compare import main
 
+
+def birds(data_dir, background="independent"):
+    """12 species, 720 training and 360 test images; drawn, whatever the folder."""
+    return synthetic_birds(12, 60, 30, image_size=160, background=background)
+
+
+def bent(data_dir):
+    """The objects of a folder in CUB's layout, cut out by their masks and made harder."""
+    if data_dir is None:
+        raise ValueError("--data-dir: name a CUB_200_2011 folder with segmentations/ beside it.")
+    dataset = train_cub.read(data_dir)
+    if dataset.masks is None:
+        raise ValueError(f"--data-dir: {data_dir} has no masks (segmentations/) to cut out by.")
+    return bent_cut_outs(dataset, train_cub.SETTINGS["image_size"])
+
+
+BIRDS = {"backbone": "resnet18", "image_size": 160}
 RECIPES = {
     "cub": {"read": train_cub.read, **train_cub.SETTINGS},
+    "cars": {"read": train_cars.read, **train_cars.SETTINGS},
+    "aircraft": {"read": train_aircraft.read, **train_aircraft.SETTINGS},
     "folder": {"read": train_folder.read, "dataset": "folder"},
     "demo": {
         "read": train_demo.birds,
@@ -31,6 +62,13 @@ RECIPES = {
         "augmentation": train_demo.AUGMENTATION,
         **train_demo.SETTINGS,
     },
+    "birds": {"read": birds, "dataset": "birds", **BIRDS},
+    "birds-correlated": {
+        "read": functools.partial(birds, background="correlated"),
+        "dataset": "birds_correlated",
+        **BIRDS,
+    },
+    "bent": {"read": bent, **train_cub.SETTINGS, "dataset": "bent"},
 }
 
 if __name__ == "__main__":

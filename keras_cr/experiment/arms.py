@@ -1,13 +1,24 @@
 """The ways of training that a comparison puts side by side."""
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from keras_cr.experiment.flags import read_setting
+from keras_cr.experiment.options import is_choice, pairs, typed_options
 from keras_cr.experiment.settings import Settings
 
-_OF_THE_COMPARISON = ("dataset", "data_dir", "output", "seed", "resume", "preset_name")
+_OF_THE_COMPARISON = (
+    "dataset",
+    "data_dir",
+    "validation_fraction",
+    "output",
+    "seed",
+    "resume",
+    "preset_name",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +26,7 @@ class Arm:
     """One way of training in a comparison.
 
     Args:
-        name: of its folder and flag: lower-case letters, digits, `-` and `_`.
+        name: of its folder and flag: lower-case letters, digits, `.`, `-` and `_`.
         title: of its rows in the tables.
         changes: what it changes, by the names of `Settings`.
 
@@ -33,9 +44,9 @@ class Arm:
     changes: Mapping[str, Any]
 
     def __post_init__(self):
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.name):
             raise ValueError(
-                f"`name` may hold lower-case letters, digits, - and _. Received: {self.name!r}"
+                f"`name` may hold lower-case letters, digits, ., - and _. Received: {self.name!r}"
             )
         allowed = {field.name for field in dataclasses.fields(Settings)}.difference(
             _OF_THE_COMPARISON
@@ -59,3 +70,47 @@ ARMS = {
         Arm("reference", "Reference rationale", {"rationale": "reference"}),
     )
 }
+
+
+def arm_of(text: str) -> Arm:
+    """The arm that `--arms` describes: a name of `ARMS`, or one of them with things changed.
+
+    Args:
+        text: `ARM` or `ARM:NAME=VALUE,NAME=VALUE`; a name is a choice of
+            `keras_cr.pretraining.Rationale` or, if that has none of that name, a setting.
+
+    Returns:
+        The arm. Its folder tells the changes, so each has its own.
+
+    Raises:
+        ValueError: there is no such arm, choice or setting, or a value can't be.
+
+    Example:
+
+    >>> arm_of("posthoc:prior=none,k=5").name
+    'posthoc_prior-none_k-5'
+    """
+    base, colon, changed = text.partition(":")
+    if base not in ARMS:
+        raise ValueError(f"invalid choice: {base!r} (choose from {', '.join(ARMS)})")
+    arm = ARMS[base]
+    if not colon:
+        return arm
+    try:
+        given = pairs(changed)
+        options = typed_options({n: v for n, v in given.items() if is_choice(n)})
+        settings = {n: read_setting(n, v) for n, v in given.items() if not is_choice(n)}
+        changes = {**arm.changes, **settings} | ({"rationale_options": options} if options else {})
+        title = ", ".join([arm.title, *(f"{n.replace('_', ' ')} {v}" for n, v in given.items())])
+        arm = Arm("_".join([base, *(_slug(*pair) for pair in given.items())]), title, changes)
+        Settings(**changes)
+    except ValueError as error:
+        raise ValueError(f"{text}: {error}") from error
+    return arm
+
+
+def _slug(name: str, value: str) -> str:
+    """A part of a folder's name; a hash tells values apart that look the same in it."""
+    slug = re.sub(r"[^a-z0-9._-]", "-", value)[-40:]
+    digest = "" if slug == value else "-" + hashlib.sha256(value.encode()).hexdigest()[:6]
+    return f"{name.replace('_', '-')}-{slug}{digest}"

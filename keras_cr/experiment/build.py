@@ -1,17 +1,20 @@
 """Builds the encoder and the pretrainer that settings describe."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
+from keras_cr.experiment.options import named_rationale
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
 from keras_cr.presets import load_preset
 from keras_cr.presets.config import with_dtype
 from keras_cr.presets.convert import load_imagenet_weights
 from keras_cr.pretraining import MoCo, Rationale
+from keras_cr.pretraining.fit_rationale import check_frozen
 
 MAX_QUEUE = 65536
 MAX_BANK = 8192
@@ -20,7 +23,7 @@ MAX_BANK = 8192
 def build_encoder(
     settings: Settings, build_backbone: Callable[[], keras.Model] | None = None
 ) -> CommonRationaleEncoder:
-    """The encoder at the start of a run.
+    """The encoder at the start of a run; a preset's branch, unless `num_detectors` is another.
 
     Args:
         settings: of the run.
@@ -44,8 +47,12 @@ def build_encoder(
         backbone = with_precision(model, settings.precision)
     else:
         backbone = load_preset(init, expected=CommonRationaleEncoder, dtype=settings.precision)
-    if isinstance(backbone, CommonRationaleEncoder):
-        return backbone
+    if isinstance(encoder := backbone, CommonRationaleEncoder):
+        if settings.num_detectors in (None, encoder.num_detectors):
+            if settings.rationale != "off" and encoder.pooling == "average":
+                encoder.pooling = "rationale"  # trained without a rationale, it gets one now
+            return encoder
+        backbone = encoder.backbone
     return CommonRationaleEncoder(
         backbone,
         num_detectors=settings.num_detectors or (32 if settings.rationale == "reference" else 1),
@@ -83,16 +90,29 @@ def build_pretrainer(settings: Settings, encoder: CommonRationaleEncoder, num_im
 
 
 def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
-    """How the branch is trained, with a bank that the training images fill."""
+    """How the branch is trained, with a bank that the training images fill.
+
+    Raises:
+        ValueError: `rationale_options` ask for what `num_images`, or a branch that is fitted
+            without epochs, can't give.
+    """
     if settings.rationale == "off":
         return None
-    if settings.rationale == "reference":
-        return Rationale.reference()
-    if settings.rationale == "paper":
-        return Rationale.paper()
-    k = max(min(Rationale().k, (num_images - 1) // 2), 1)
-    bank = min(2 ** int(math.log2(num_images)), MAX_BANK)
-    return Rationale(k=k, bank_size=max(bank, k + 1))
+    options = settings.rationale_options or {}
+    rationale = named_rationale(settings.rationale, options)
+    if rationale.positives == "neighbours":
+        most = max((num_images - 1) // 2, 1)
+        k = options.get("k", min(rationale.k, most))
+        if k > most:
+            raise ValueError(
+                f"--rationale-options: k must be below half the number of training images, "
+                f"{num_images}. Received: k={k}"
+            )
+        bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), k + 1)
+        rationale = dataclasses.replace(rationale, k=k, bank_size=options.get("bank_size", bank))
+    if settings.epochs == 0 and settings.rationale == "on":
+        check_frozen(rationale)
+    return rationale
 
 
 def backbone_name(settings: Settings) -> str:

@@ -11,17 +11,21 @@ from pathlib import Path
 import keras
 
 from keras_cr.data import Augmentation
+from keras_cr.evaluation import CONTROLS
 from keras_cr.evaluation.protocols import check_protocols
-from keras_cr.experiment.arms import ARMS, Arm
+from keras_cr.experiment.arms import ARMS, Arm, arm_of
+from keras_cr.experiment.build import build_rationale
 from keras_cr.experiment.comparison import Result, check_paired, summarize
 from keras_cr.experiment.comparison_files import scores_table, write_comparison
+from keras_cr.experiment.flags import settings_parser
 from keras_cr.experiment.run import Reader, Run, changed_settings
-from keras_cr.experiment.settings import Settings, settings_parser
+from keras_cr.experiment.settings import Settings
 
 SEEDS = (0, 1, 2)
 REFUSED = {  # flags of one run
     "--seed": "a comparison has several: --seeds",
     "--rationale": "the arms differ in it: --arms",
+    "--rationale-options": "the arms differ in them: --arms rationale:NAME=VALUE,...",
     "--resume": "a comparison always goes on with what is in --output",
     "--preset-name": "a comparison stores no preset by name; every run's folder has one",
 }
@@ -103,6 +107,8 @@ class Comparison:
         check_paired(results.values())
         missing = [each for key, each in runs.items() if key not in results]
         first = start(missing[0]) if missing else None
+        for each in missing:  # for its errors, before the first one runs
+            build_rationale(each, int(first.dataset.is_train.sum()))
         shared = _shared(settings, build_backbone)
         return cls(shared, arms, seeds, baseline, output, runs, results, start, first)
 
@@ -220,7 +226,16 @@ def _finished(settings: Settings) -> Result | None:
     result = Result.read(folder)
     stated = result.metrics["protocol"]
     known = {*stated, *stated["missing"]}
-    return result if known.issuperset(check_protocols(settings.protocols)) else None
+    measured = known.issuperset(check_protocols(settings.protocols))
+    controls = set(stated.get("controls", ())).issuperset(settings.controls or ())
+    return result if measured and controls else None
+
+
+def _arm(text: str) -> Arm:
+    try:
+        return arm_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class _Refuse(argparse.Action):
@@ -236,6 +251,7 @@ def _parse(
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--dataset", **dataset)  # decides the other flags' defaults
     recipe = dict(recipes[early.parse_known_args(argv)[0].dataset])
+    recipe = {"controls": tuple(CONTROLS), **recipe}
     options = {name: recipe.pop(name, None) for name in ("read", "build_backbone", "augmentation")}
 
     parser = settings_parser(description, without=("--output", *REFUSED), **recipe)
@@ -247,7 +263,15 @@ def _parse(
         help=f"whose recipe the arms share (default: {dataset['default']})",
         **dataset,
     )
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="default: all")
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        type=_arm,
+        default=list(ARMS.values()),
+        metavar="ARM[:NAME=VALUE,...]",
+        help=f"some of {', '.join(ARMS)}; after a colon choices of keras_cr.pretraining.Rationale "
+        "or settings that it changes, such as posthoc:prior=none,k=5 (default: all)",
+    )
     parser.add_argument(
         "--seeds", nargs="+", type=int, default=SEEDS, help="one run of every arm for each"
     )
@@ -258,8 +282,7 @@ def _parse(
     )
     values = vars(parser.parse_args(argv))
     del values["recipe"]
-    options["arms"] = [ARMS[name] for name in values.pop("arms")]
-    options["seeds"] = values.pop("seeds")
+    options |= {name: values.pop(name) for name in ("arms", "seeds")}
     try:
         return Settings(**values), options
     except ValueError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cr.evaluation import read_per_image, records
+from keras_cr.evaluation import CONTROLS, read_per_image, records
 from keras_cr.evaluation.paired import CONFIDENCE, DRAWS, paired_bootstrap, spread
 
 COLUMNS = (  # title, protocol, metric as in `records`, scale
@@ -45,8 +45,14 @@ class Result:
         return cls(metrics, read_per_image(folder / "per_image.csv"), folder)
 
     @property
+    def pooling(self) -> str:
+        """The encoder's own pooling."""
+        return self.metrics["protocol"]["pooling"]
+
+    @property
     def poolings(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.metrics["protocol"]["pooling"], "average")))
+        controls = self.metrics.get("controls", {})
+        return tuple(dict.fromkeys((self.pooling, "average", *controls)))
 
     def numbers(self) -> dict[tuple[str, str, str], float]:
         """{(pooling or map, protocol, metric): value}."""
@@ -84,9 +90,11 @@ def summarize(
     Returns:
         A dict for comparison.json: `seeds`, `baseline`, `missing` ([arm, seed] of every run that
         is not finished), `protocol` (of the first result), `rows` (one an arm and pooling: `arm`,
-        `title`, `pooling`, `seeds`, `scores` {column: `mean`, `std`, `n`, `values` one a seed} and
-        `differences`, the same with `interval` and `excludes_zero`, or `"baseline"`) and `values`,
-        every number of every run. Fractions, apart from ratios.
+        `title`, `pooling`, `kind` (of a control, else None), `seeds`, `scores` {column: `mean`,
+        `std`, `n`, `values` one a seed}, `differences` to the baseline, the same with `interval`
+        and `excludes_zero`, or `"baseline"`, and `lead`, what the arm's own pooling has before this
+        one, in the same form) and `values`, every number of every run. Fractions, apart from
+        ratios.
 
     Raises:
         ValueError: two runs were not evaluated on the same test images.
@@ -104,14 +112,20 @@ def summarize(
             ]
         for pooling in next(iter(own.values())).poolings if own else ():
             is_baseline = (arm, pooling) == (baseline, "average")
+            kind = CONTROLS[pooling].kind if pooling in CONTROLS else None
+            lead = {}
+            if pooling != next(iter(own.values())).pooling:
+                lead = _differences({s: (r, r) for s, r in own.items()}, None, pooling)
             rows.append(
                 {
                     "arm": arm,
                     "title": title,
                     "pooling": pooling,
+                    "kind": kind,
                     "seeds": list(own),
                     "scores": _scores(numbers, pooling),
                     "differences": "baseline" if is_baseline else _differences(pairs, pooling),
+                    "lead": lead,
                 }
             )
     return {
@@ -155,9 +169,14 @@ def _scores(numbers: dict[int, dict], pooling: str) -> dict[str, dict]:
     return scores
 
 
-def _differences(pairs: dict[int, tuple[Result, Result]], pooling: str) -> dict[str, dict]:
-    """{column: difference} of what each image has a value of, in every seed of both arms."""
-    scores = [(a.each_image(pooling), b.each_image("average")) for a, b in pairs.values()]
+def _differences(
+    pairs: dict[int, tuple[Result, Result]], pooling: str | None, other: str = "average"
+) -> dict[str, dict]:
+    """{column: difference} of what each image has a value of, in every seed of both arms.
+
+    A pooling that is None is the first result's own.
+    """
+    scores = [(a.each_image(pooling or a.pooling), b.each_image(other)) for a, b in pairs.values()]
     found = {}
     for title in PAIRED:
         if not scores or any(title not in a or title not in b for a, b in scores):

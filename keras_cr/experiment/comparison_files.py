@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_cr._files import whole_file
+from keras_cr.evaluation import CONTROLS
 from keras_cr.experiment.comparison import COLUMNS, FIELDS, PAIRED
 from keras_cr.experiment.outputs import write_json
 
@@ -55,6 +56,7 @@ def markdown(comparison: dict) -> str:
         "",
         _caption(comparison),
         "",
+        *_leads(comparison),
         "## Protocols",
         "",
     ]
@@ -67,6 +69,22 @@ def markdown(comparison: dict) -> str:
     return "\n".join([*lines, "", f"Versions: {versions}.", ""])
 
 
+def _leads(comparison: dict) -> list[str]:
+    if not any(row["lead"] for row in comparison["rows"]):
+        return []
+    return [
+        "## Before other poolings of the same encoder",
+        "",
+        leads_table(comparison),
+        "",
+        "The arm's own pooling minus another one, on the same feature maps of the same run, so "
+        "that the weights are all that differs; intervals as above. A `control` sees no mask: a "
+        "rationale that is no better has learned nothing. A `bound` sees masks, a `variant` is "
+        "the rationale used in another way.",
+        "",
+    ]
+
+
 def scores_table(comparison: dict) -> str:
     """A row an arm and pooling, with mean and spread over its seeds."""
     shown = [c for c in COLUMNS if any(c[0] in row["scores"] for row in comparison["rows"])]
@@ -75,7 +93,7 @@ def scores_table(comparison: dict) -> str:
         (
             [
                 row["title"],
-                row["pooling"],
+                _pooling(row),
                 str(len(row["seeds"])),
                 *(_spread(row["scores"].get(title), scale) for title, _, _, scale in shown),
             ]
@@ -88,29 +106,48 @@ def differences_table(comparison: dict) -> str:
     """A row an arm, pooling and metric, with the single differences and the interval."""
     rows = []
     for row in comparison["rows"]:
-        names, differences = [row["title"], row["pooling"]], row["differences"]
+        names, differences = [row["title"], _pooling(row)], row["differences"]
         if differences == "baseline":
             rows.append([*names, "baseline", *5 * [""]])
-            continue
-        for metric in (title for title in PAIRED if title in differences):
-            found = differences[metric]
-            low, high = found["interval"]
-            rows.append(
-                [
-                    *names,
-                    metric,
-                    str(found["n"]),
-                    ", ".join(f"{100 * value:+.1f}" for value in found["values"]),
-                    _spread(found, 100, sign="+"),
-                    f"{100 * low:+.1f} to {100 * high:+.1f}",
-                    "yes" if found["excludes_zero"] else "no",
-                ]
-            )
+        elif row["kind"] is None:
+            rows += _difference_rows(names, differences)
+    return _table(["arm", "pooling", *_difference_columns(comparison)], rows)
+
+
+def leads_table(comparison: dict) -> str:
+    """What each arm's own pooling has before the other poolings of the same encoder."""
+    rows = []
+    for row in comparison["rows"]:
+        rows += _difference_rows([row["title"], _pooling(row), row["kind"] or ""], row["lead"])
+    return _table(["arm", "before", "kind", *_difference_columns(comparison)], rows)
+
+
+def _difference_columns(comparison: dict) -> tuple[str, ...]:
     interval = f"{_percent(comparison)} interval"
-    return _table(
-        ["arm", "pooling", "metric", "seeds", "by seed", "mean ± std", interval, "excludes 0"],
-        rows,
-    )
+    return ("metric", "seeds", "by seed", "mean ± std", interval, "excludes 0")
+
+
+def _difference_rows(names: list[str], differences: dict[str, dict]) -> list[list[str]]:
+    rows = []
+    for metric in (title for title in PAIRED if title in differences):
+        found = differences[metric]
+        low, high = found["interval"]
+        rows.append(
+            [
+                *names,
+                metric,
+                str(found["n"]),
+                ", ".join(f"{100 * value:+.1f}" for value in found["values"]),
+                _spread(found, 100, sign="+"),
+                f"{100 * low:+.1f} to {100 * high:+.1f}",
+                "yes" if found["excludes_zero"] else "no",
+            ]
+        )
+    return rows
+
+
+def _pooling(row: dict) -> str:
+    return CONTROLS[row["pooling"]].title if row["kind"] else row["pooling"]
 
 
 def _caption(comparison: dict) -> str:

@@ -18,7 +18,13 @@ from keras_cr.data import (
     image_batches,
     two_views,
 )
-from keras_cr.evaluation import Evaluation, evaluate_features, extract, format_table
+from keras_cr.evaluation import (
+    Evaluation,
+    add_controls,
+    evaluate_features,
+    extract,
+    format_table,
+)
 from keras_cr.experiment.build import (
     backbone_name,
     build_encoder,
@@ -27,8 +33,9 @@ from keras_cr.experiment.build import (
     with_precision,
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
+from keras_cr.experiment.flags import parse_settings
 from keras_cr.experiment.outputs import write_json, write_numbers, write_pictures
-from keras_cr.experiment.settings import Settings, parse_settings
+from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import store_path
 from keras_cr.pretraining import fit_rationale
@@ -84,12 +91,16 @@ class Run:
         keras.utils.set_random_seed(settings.seed)
         name = settings.preset_name or f"{settings.dataset}_{backbone_name(settings)}"
         store_path(name)  # a name that can't be stored is refused before anything else
-        dataset, skipped = check_images(read(settings.data_dir), skip_bad=settings.skip_bad)
+        dataset = read(settings.data_dir)
+        if settings.validation_fraction:  # the test images are not even opened
+            dataset = dataset.hold_out(settings.validation_fraction)
+        dataset, skipped = check_images(dataset, skip_bad=settings.skip_bad)
         if settings.epochs and settings.batch_size > (images := int(dataset.is_train.sum())):
             raise ValueError(
                 f"--batch-size must be at most the number of training images, {images} in "
                 f"{dataset.name!r}. Received: {settings.batch_size}"
             )
+        build_rationale(settings, int(dataset.is_train.sum()))  # for its errors
         encoder = build_encoder(settings, build_backbone)
         output = _output_path(settings, name)
         watching = monitors(settings, dataset.split("train"), output) if settings.epochs else []
@@ -112,10 +123,10 @@ class Run:
             print(f"Skipped {len(self.skipped)} unreadable images: {', '.join(self.skipped[:3])}")
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
-        before = after = self._evaluate(self.encoder)
+        before = after = self._evaluate(self.encoder, with_controls=not self.trains)
         encoder = self._train(train)
         if self.trains:
-            after = self._evaluate(encoder)
+            after = self._evaluate(encoder, with_controls=True)
         metrics = after.metrics | {"initialization": before.metrics}
 
         encoder = with_precision(encoder, "float32")
@@ -137,20 +148,22 @@ class Run:
         """Whether anything is trained: without epochs, the branch alone, if it is wanted."""
         return self.settings.epochs > 0 or self.settings.rationale == "on"
 
-    def _evaluate(self, encoder: CommonRationaleEncoder) -> Evaluation:
+    def _evaluate(self, encoder: CommonRationaleEncoder, with_controls: bool) -> Evaluation:
         settings = self.settings
         features = extract(encoder, self.dataset, settings.image_size, settings.batch_size)
+        controls = settings.controls if with_controls and encoder.pooling != "average" else None
+        if controls:  # of an encoder that averages there is no rationale to compare
+            features = add_controls(features, controls, settings.seed)
         evaluation = evaluate_features(features, settings.protocols, settings.seed, CHECKPOINT_RULE)
         evaluation.metrics["protocol"]["skipped_images"] = len(self.skipped)
+        evaluation.metrics["protocol"]["controls"] = list(settings.controls or ())
         return evaluation
 
     def _train(self, train: FineGrainedDataset) -> CommonRationaleEncoder:
         settings = self.settings
         if settings.epochs == 0:
             if settings.rationale == "on":
-                images = image_batches(train, settings.image_size, settings.batch_size)
-                rationale = build_rationale(settings, len(train))
-                fit_rationale(self.encoder, images, rationale, seed=settings.seed)
+                self._fit_branch(self.encoder, train)
             return self.encoder
         steps = len(train) // settings.batch_size
         if settings.resume and state_path(self.output).is_file():
@@ -167,7 +180,7 @@ class Run:
                 seed=settings.seed,
                 epochs=settings.epochs - first_epoch,
                 first_epoch=first_epoch,
-                whole_images=settings.rationale == "on",
+                whole_images=bool(pretrainer.rationale and pretrainer.rationale.whole_images),
             )
             pretrainer.fit(
                 views,
@@ -182,7 +195,15 @@ class Run:
                     Checkpoint(self.output),
                 ],
             )
+        if settings.refits:
+            self._fit_branch(pretrainer.encoder, train)
         return pretrainer.encoder
+
+    def _fit_branch(self, encoder: CommonRationaleEncoder, train: FineGrainedDataset) -> None:
+        """Fits the branch to the backbone as it is now."""
+        settings = self.settings
+        images = image_batches(train, settings.image_size, settings.batch_size)
+        fit_rationale(encoder, images, build_rationale(settings, len(train)), seed=settings.seed)
 
 
 def run(settings: Settings, read: Reader, **options) -> dict:

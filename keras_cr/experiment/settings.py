@@ -1,12 +1,9 @@
-"""The settings of a run, and the flags all recipes share."""
+"""The settings of a run."""
 
-import argparse
 import dataclasses
-from collections.abc import Collection
-from pathlib import Path
+from typing import Any
 
-from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
-from keras_cr.models.resnet import BACKBONES
+from keras_cr.experiment.options import named_rationale, typed_options
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _NOT_PART_OF_A_RUN = (
@@ -14,6 +11,7 @@ _NOT_PART_OF_A_RUN = (
     "resume",
     "data_dir",
     "protocols",
+    "controls",
     "monitor_every",
     "tensorboard",
 )
@@ -34,6 +32,11 @@ class Settings:
         objective: the self-supervised objective: `moco`.
         rationale: `on`, `off` (the plain objective), `paper` (two views as the positive) or
             `reference` (the release's formulas).
+        rationale_options: choices of `keras_cr.pretraining.Rationale` that differ from what
+            `rationale` names, by name; None: none.
+        refit: `on` fits the branch of `rationale="on"` once more when the backbone is trained, to
+            convergence and on all training images at once (`fit_rationale`); `off` keeps it as the
+            training left it.
         num_detectors: number of detectors in the rationale branch; None is 1, or 32 with
             `rationale="reference"`.
         epochs: number of passes over the training images; 0 leaves the backbone as it is and, with
@@ -49,7 +52,12 @@ class Settings:
         temperature: of the contrastive loss.
         queue_size: old keys that serve as negatives; None is the largest power of two that the
             training images fill, at most 65,536.
+        validation_fraction: share of the training images that is evaluated in place of the test
+            images, which are then not even read: what choices are made on. The same images for
+            every `seed`. None evaluates the test images.
         protocols: names of `keras_cr.evaluation.PROTOCOLS`; None takes the default ones.
+        controls: names of `keras_cr.evaluation.CONTROLS`, other poolings that the trained encoder
+            is evaluated under; None: none.
         seed: of weights, order, views and the evaluation's draws.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         skip_bad: leave unreadable images out instead of stopping before training.
@@ -66,6 +74,8 @@ class Settings:
     init: str = "none"
     objective: str = "moco"
     rationale: str = "on"
+    rationale_options: dict[str, Any] | None = None
+    refit: str = "on"
     num_detectors: int | None = None
     epochs: int = 100
     batch_size: int = 64
@@ -77,7 +87,9 @@ class Settings:
     momentum: float = 0.99
     temperature: float = 0.2
     queue_size: int | None = None
+    validation_fraction: float | None = None
     protocols: tuple[str, ...] | None = None
+    controls: tuple[str, ...] | None = None
     seed: int = 0
     precision: str = "float32"
     skip_bad: bool = False
@@ -97,118 +109,35 @@ class Settings:
             raise ValueError(f"--learning-rate must be positive. Received: {self.learning_rate}")
         if self.resume and self.output is None:
             raise ValueError("--resume needs --output, the folder of the run to go on with.")
+        if self.validation_fraction is not None and not 0 < self.validation_fraction < 1:
+            raise ValueError(
+                "--validation-fraction must lie between 0 and 1. "
+                f"Received: {self.validation_fraction}"
+            )
+        if self.rationale_options is not None:
+            self._check_rationale_options()
+
+    def _check_rationale_options(self) -> None:
+        if self.rationale == "off":
+            raise ValueError(
+                "--rationale-options has no effect with --rationale off; leave one of them out."
+            )
+        try:
+            options = typed_options(self.rationale_options)
+            named_rationale(self.rationale, options)
+        except ValueError as error:
+            raise ValueError(f"--rationale-options: {error}") from error
+        object.__setattr__(self, "rationale_options", options or None)
+
+    @property
+    def refits(self) -> bool:
+        """Whether the branch is fitted once more after training: where a frozen one can be."""
+        if self.refit == "off" or self.rationale != "on":
+            return False
+        rationale = named_rationale(self.rationale, self.rationale_options)
+        return rationale.whole_images and not rationale.pooled_weight
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in _NOT_PART_OF_A_RUN}
-
-
-def parse_settings(description: str, argv: list[str] | None = None, **defaults) -> Settings:
-    """Reads a recipe's flags.
-
-    Args:
-        description: the recipe's docstring.
-        argv: the arguments; None takes the command line's.
-        **defaults: the recipe's settings, by the names of `Settings`.
-
-    Raises:
-        SystemExit: a flag is unknown or its value can't be; the message says which.
-    """
-    parser = settings_parser(description, **defaults)
-    try:
-        return Settings(**vars(parser.parse_args(argv)))
-    except ValueError as error:
-        parser.error(str(error))
-
-
-def settings_parser(
-    description: str, without: Collection[str] = (), **defaults
-) -> argparse.ArgumentParser:
-    """The parser behind `parse_settings`, for programs that add flags of their own.
-
-    Args:
-        description: the recipe's docstring.
-        without: flags that are left out, such as `"--seed"`; their settings keep the default.
-        **defaults: the recipe's settings, by the names of `Settings`.
-
-    Returns:
-        A parser whose namespace holds every field of `Settings`.
-    """
-    parser = argparse.ArgumentParser(
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    default = dataclasses.asdict(Settings(**defaults))
-    parser.set_defaults(**default)
-    for flag, options in _flags().items():
-        if flag in without:
-            continue
-        name = flag.strip("-").replace("-", "_")
-        shown = default[name]
-        if shown is not None and shown is not False:
-            options["help"] += f" (default: {shown})"
-        parser.add_argument(flag, default=default[name], **options)
-    return parser
-
-
-def _flags() -> dict[str, dict]:
-    switch = {"action": "store_true"}
-    return {
-        "--data-dir": {"help": "the data set's folder in its official layout; none: download it"},
-        "--output": {"help": "folder for what the run writes (default: a new one under runs/)"},
-        "--preset-name": {"help": "name in the local store (default: DATASET_BACKBONE)"},
-        "--backbone": {"choices": sorted(BACKBONES), "help": "the network that is trained"},
-        "--init": {"help": "imagenet, none, a .keras file, or a preset", "type": _init},
-        "--objective": {"choices": ["moco"], "help": "the self-supervised objective"},
-        "--rationale": {
-            "choices": ["on", "off", "paper", "reference"],
-            "help": "the rationale branch; paper: the GradCAM of the objective's own loss; "
-            "reference: the authors' release's formulas",
-        },
-        "--num-detectors": {"type": int, "help": "detectors of the branch (default: 1)"},
-        "--epochs": {
-            "type": int,
-            "help": "passes over the training images; 0: fit the branch alone, if any",
-        },
-        "--batch-size": {"type": int, "help": "images a step"},
-        "--image-size": {"type": int, "help": "side of the images in pixels"},
-        "--optimizer": {"choices": ["sgd", "adamw"], "help": "sgd has a momentum of 0.9"},
-        "--learning-rate": {"type": float, "help": "of heads and branch, at the start"},
-        "--backbone-lr-multiplier": {
-            "type": float,
-            "help": "the backbone's share of it (default: 1 from scratch, 0.1 from --init)",
-        },
-        "--weight-decay": {"type": float, "help": "of all trained weights"},
-        "--momentum": {"type": float, "help": "of the momentum encoder"},
-        "--temperature": {"type": float, "help": "of the contrastive loss"},
-        "--queue-size": {"type": int, "help": "old keys kept as negatives"},
-        "--protocols": {
-            "type": _protocols,
-            "help": f"how to evaluate: all, or some of {', '.join(PROTOCOLS)} with commas "
-            "between (default: all but linear_probe_sgd)",
-        },
-        "--seed": {"type": int, "help": "of weights, order, views and evaluation"},
-        "--precision": {"choices": PRECISIONS, "help": "dtype policy"},
-        "--skip-bad": switch | {"help": "leave unreadable images out instead of stopping"},
-        "--monitor-every": {
-            "type": int,
-            "help": "log the k-NN accuracy of training images every so many epochs; 0: never",
-        },
-        "--tensorboard": switch | {"help": "write what is watched to OUTPUT/tensorboard as well"},
-        "--resume": switch | {"help": "go on with the run in --output"},
-    }
-
-
-def _init(value: str) -> str:
-    if value.endswith(".keras") and not Path(value).is_file():
-        raise argparse.ArgumentTypeError(f"no such file: {value}")
-    return value
-
-
-def _protocols(value: str) -> tuple[str, ...]:
-    try:
-        return check_protocols(value)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

@@ -27,6 +27,7 @@ SETTINGS = {
     "batch_size": 8,
     "image_size": 32,
     "protocols": ("retrieval", "linear_probe", "knn", "localization"),
+    "controls": ("center_prior", "mask"),
 }
 TWO = (ARMS["initialization"], ARMS["plain"])
 KEYS = [(arm.name, seed) for seed in (0, 1) for arm in TWO]
@@ -115,6 +116,8 @@ def test_scores_are_those_of_the_runs(compared):
     assert [(row["arm"], row["pooling"]) for row in compared.found["rows"]] == [
         ("initialization", "rationale"),
         ("initialization", "average"),
+        ("initialization", "center_prior"),
+        ("initialization", "mask"),
         ("plain", "average"),
     ]
     columns = {
@@ -127,8 +130,12 @@ def test_scores_are_those_of_the_runs(compared):
     }
     for row in compared.found["rows"]:
         metrics = [metrics_of(compared, row["arm"], seed) for seed in (0, 1)]
-        own = row["pooling"] == metrics[0]["protocol"]["pooling"]
-        groups = metrics if own else [each["average_pooling"] for each in metrics]
+        if row["pooling"] == metrics[0]["protocol"]["pooling"]:
+            groups = metrics
+        elif row["pooling"] == "average":
+            groups = [each["average_pooling"] for each in metrics]
+        else:
+            groups = [each["controls"][row["pooling"]] for each in metrics]
         for title, (protocol, metric) in columns.items():
             values = [group[protocol][metric] for group in groups]
             score = row["scores"][title]
@@ -194,6 +201,33 @@ def test_differences_are_paired_by_seed_and_image(compared):
         assert low <= found["mean"] <= high
         assert found["excludes_zero"] == (low > 0 or high < 0)
     assert row_of(compared, "plain", "average")["differences"] == "baseline"
+
+
+def test_the_own_pooling_is_paired_with_its_controls(compared):
+    """Of one encoder: the branch and nothing else differs."""
+    row = row_of(compared, "initialization", "center_prior")
+    assert row["kind"] == "control"
+    assert row_of(compared, "initialization", "mask")["kind"] == "bound"
+    assert row_of(compared, "initialization", "rationale")["lead"] == {}
+    metrics = [metrics_of(compared, "initialization", seed) for seed in (0, 1)]
+    for title, (protocol, metric) in {
+        "mAP": ("retrieval", "map"),
+        "linear": ("linear_probe", "top1"),
+    }.items():
+        other = [each["controls"]["center_prior"][protocol][metric] for each in metrics]
+        own = [each[protocol][metric] for each in metrics]
+        expected = [a - b for a, b in zip(own, other, strict=True)]
+        assert row["lead"][title]["values"] == pytest.approx(expected)
+    text = (compared.output / "comparison.md").read_text()
+    assert "## Before other poolings of the same encoder" in text
+    assert "| centre prior" in text
+
+
+def test_controls_that_are_missing_are_evaluated_again(compared):
+    prepared = prepare(compared.output, compared.read, controls=("center_prior", "mean_map"))
+    assert prepared.results == {}
+    fewer = prepare(compared.output, controls=None)
+    assert (list(fewer.results), fewer.first) == (KEYS, None)
 
 
 def results_of(compared, keys=KEYS):

@@ -10,9 +10,11 @@ import pytest
 
 from keras_cr import CommonRationaleClassifier, CommonRationaleEncoder
 from keras_cr.callbacks._history import read_history
-from keras_cr.data import read_cub, synthetic_birds, write_cub_layout
+from keras_cr.data import image_batches, read_cub, synthetic_birds, write_cub_layout
 from keras_cr.experiment import Run, Settings, run
+from keras_cr.experiment.build import build_rationale
 from keras_cr.presets import store_path
+from keras_cr.pretraining import fit_rationale
 from tests.case import tiny_backbone
 
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
@@ -46,7 +48,7 @@ def start(birds, output, **changes):
 
 def test_a_run_writes_everything_and_can_be_loaded_by_name(birds, tmp_path, capsys):
     output = tmp_path / "out"
-    metrics = start(birds, output, preset_name="tiny_birds")
+    metrics = start(birds, output, preset_name="tiny_birds", refit="off")
     for name in ("config.json", "history.csv", "rationales.png", "report.html", "preset"):
         assert (output / name).exists(), name
     assert metrics == json.loads((output / "metrics.json").read_text())
@@ -148,6 +150,40 @@ def test_no_epochs_fit_the_branch_to_a_frozen_backbone(birds, tmp_path):
     assert metrics["average_pooling"]["retrieval"] == before["average_pooling"]["retrieval"]
     assert metrics["localization"]["energy"] != before["localization"]["energy"]
     assert not (tmp_path / "out" / "history.csv").exists()
+
+
+def test_the_branch_is_fitted_once_more_after_training(birds, tmp_path):
+    """To the backbone as it is then, as `fit_rationale` would; nothing else changes."""
+    found = {}
+    for refit in ("on", "off"):
+        start(birds, tmp_path / refit, refit=refit)
+        found[refit] = CommonRationaleEncoder.from_preset(str(tmp_path / refit / "preset"))
+    pairs = zip(*(each.backbone.get_weights() for each in found.values()), strict=True)
+    assert all(np.array_equal(*pair) for pair in pairs)
+    branches = [each.branch.get_weights() for each in found.values()]
+    assert not np.allclose(branches[0][0], branches[1][0], atol=1e-3)
+
+    train = read_cub(birds).split("train")
+    rationale = build_rationale(settings(birds, tmp_path), len(train))
+    fit_rationale(found["off"], image_batches(train, 32, 8), rationale, seed=0)
+    for ours, expected in zip(branches[0], found["off"].branch.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"refit": "off"}, False),
+        ({"rationale": "off"}, False),
+        ({"rationale": "paper"}, False),
+        ({"rationale_options": {"images": "views"}}, False),
+        ({"rationale_options": {"pooled_weight": 0.5}}, False),
+        ({"rationale_options": {"k": 3}}, True),
+    ],
+)
+def test_what_is_fitted_once_more(changes, expected):
+    assert Settings(**changes).refits == expected
 
 
 def test_labels_and_a_test_split_are_not_needed(tmp_path):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from keras_cr.experiment import Settings, parse_settings
@@ -16,6 +18,18 @@ def test_flags_change_a_recipes_defaults():
     )
 
 
+def test_options_of_the_rationale_are_part_of_the_run():
+    argv = ["--rationale-options", "k=5, extra_passes=query,temperature=0.2"]
+    settings = parse_settings("doc", [*argv, "--rationale", "paper"], validation_fraction=0.4)
+    options = {"k": 5, "extra_passes": ["query"], "temperature": 0.2}
+    assert settings.rationale_options == options
+    written = json.loads(json.dumps(settings.of_the_run()))
+    assert written == settings.of_the_run()
+    assert (written["rationale_options"], written["validation_fraction"]) == (options, 0.4)
+    assert Settings(rationale_options={}) == Settings()
+    assert Settings().rationale_options is Settings().validation_fraction is None
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -27,6 +41,12 @@ def test_flags_change_a_recipes_defaults():
         (["--rationale", "yes"], "invalid choice: 'yes'"),
         (["--init", "nowhere.keras"], "no such file: nowhere.keras"),
         (["--epoch", "3"], "unrecognized arguments"),
+        (["--validation-fraction", "1"], "--validation-fraction must lie between 0 and 1"),
+        (["--rationale-options", "k"], "argument --rationale-options: must be NAME=VALUE"),
+        (["--rationale-options", "kk=3"], "--rationale-options: kk: no choice of a rationale"),
+        (["--rationale-options", "k=x"], "--rationale-options: `k` must be a whole number"),
+        (["--rationale-options", "k=-1"], "--rationale-options: `k` must be positive"),
+        (["--rationale", "off", "--rationale-options", "k=5"], "no effect with --rationale off"),
     ],
 )
 def test_mistakes_are_told_in_a_line(argv, message, capsys):

@@ -1,0 +1,179 @@
+"""The flags all recipes share."""
+
+import argparse
+import dataclasses
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from keras_cr.evaluation.controls import CONTROLS, check_controls
+from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
+from keras_cr.experiment.options import pairs
+from keras_cr.experiment.settings import PRECISIONS, Settings
+from keras_cr.models.resnet import BACKBONES
+
+
+def parse_settings(description: str, argv: list[str] | None = None, **defaults) -> Settings:
+    """Reads a recipe's flags.
+
+    Args:
+        description: the recipe's docstring.
+        argv: the arguments; None takes the command line's.
+        **defaults: the recipe's settings, by the names of `Settings`.
+
+    Raises:
+        SystemExit: a flag is unknown or its value can't be; the message says which.
+    """
+    parser = settings_parser(description, **defaults)
+    try:
+        return Settings(**vars(parser.parse_args(argv)))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def settings_parser(
+    description: str, without: Collection[str] = (), **defaults
+) -> argparse.ArgumentParser:
+    """The parser behind `parse_settings`, for programs that add flags of their own.
+
+    Args:
+        description: the recipe's docstring.
+        without: flags that are left out, such as `"--seed"`; their settings keep the default.
+        **defaults: the recipe's settings, by the names of `Settings`.
+
+    Returns:
+        A parser whose namespace holds every field of `Settings`.
+    """
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    default = dataclasses.asdict(Settings(**defaults))
+    parser.set_defaults(**default)
+    for flag, options in _flags().items():
+        if flag in without:
+            continue
+        name = flag.strip("-").replace("-", "_")
+        shown = default[name]
+        if shown is not None and shown is not False:
+            options["help"] += f" (default: {shown})"
+        parser.add_argument(flag, default=default[name], **options)
+    return parser
+
+
+def read_setting(name: str, value: str) -> Any:
+    """The value of one setting, of text for its flag.
+
+    Raises:
+        ValueError: no flag sets it, or not to such a value.
+    """
+    flag = "--" + name.replace("_", "-")
+    if (options := _flags().get(flag)) is None:
+        raise ValueError(f"{name}: neither a choice of a rationale nor a setting of a run.")
+    if options.get("action") == "store_true":
+        options = {"type": {"true": True, "false": False}.__getitem__}
+    try:
+        typed = options.get("type", str)(value)
+    except (KeyError, ValueError, argparse.ArgumentTypeError) as error:
+        raise ValueError(f"{flag} can't be {value!r}.") from error
+    if typed not in (choices := options.get("choices", [typed])):
+        raise ValueError(f"{flag} can't be {value!r}; choose from {', '.join(choices)}.")
+    return typed
+
+
+def _flags() -> dict[str, dict]:
+    switch = {"action": "store_true"}
+    return {
+        "--data-dir": {"help": "the data set's folder in its official layout; none: download it"},
+        "--output": {"help": "folder for what the run writes (default: a new one under runs/)"},
+        "--preset-name": {"help": "name in the local store (default: DATASET_BACKBONE)"},
+        "--backbone": {"choices": sorted(BACKBONES), "help": "the network that is trained"},
+        "--init": {"help": "imagenet, none, a .keras file, or a preset", "type": _init},
+        "--objective": {"choices": ["moco"], "help": "the self-supervised objective"},
+        "--rationale": {
+            "choices": ["on", "off", "paper", "reference"],
+            "help": "the rationale branch; paper: the GradCAM of the objective's own loss; "
+            "reference: the authors' release's formulas",
+        },
+        "--rationale-options": {
+            "type": _options,
+            "metavar": "NAME=VALUE,...",
+            "help": "choices of keras_cr.pretraining.Rationale that differ from it, such as "
+            "k=5,temperature=0.2",
+        },
+        "--refit": {
+            "choices": ["on", "off"],
+            "help": "fit the branch of --rationale on once more, to convergence, after training",
+        },
+        "--num-detectors": {"type": int, "help": "detectors of the branch (default: 1)"},
+        "--epochs": {
+            "type": int,
+            "help": "passes over the training images; 0: fit the branch alone, if any",
+        },
+        "--batch-size": {"type": int, "help": "images a step"},
+        "--image-size": {"type": int, "help": "side of the images in pixels"},
+        "--optimizer": {"choices": ["sgd", "adamw"], "help": "sgd has a momentum of 0.9"},
+        "--learning-rate": {"type": float, "help": "of heads and branch, at the start"},
+        "--backbone-lr-multiplier": {
+            "type": float,
+            "help": "the backbone's share of it (default: 1 from scratch, 0.1 from --init)",
+        },
+        "--weight-decay": {"type": float, "help": "of all trained weights"},
+        "--momentum": {"type": float, "help": "of the momentum encoder"},
+        "--temperature": {"type": float, "help": "of the contrastive loss"},
+        "--queue-size": {"type": int, "help": "old keys kept as negatives"},
+        "--validation-fraction": {
+            "type": float,
+            "help": "evaluate such a share of the training images, held out, and leave the test "
+            "images alone: to make choices by",
+        },
+        "--protocols": {
+            "type": _protocols,
+            "help": f"how to evaluate: all, or some of {', '.join(PROTOCOLS)} with commas "
+            "between (default: all but linear_probe_sgd)",
+        },
+        "--controls": {
+            "type": _controls,
+            "help": "other poolings to evaluate the trained encoder under: all, none, or some of "
+            f"{', '.join(CONTROLS)} with commas between",
+        },
+        "--seed": {"type": int, "help": "of weights, order, views and evaluation"},
+        "--precision": {"choices": PRECISIONS, "help": "dtype policy"},
+        "--skip-bad": switch | {"help": "leave unreadable images out instead of stopping"},
+        "--monitor-every": {
+            "type": int,
+            "help": "log the k-NN accuracy of training images every so many epochs; 0: never",
+        },
+        "--tensorboard": switch | {"help": "write what is watched to OUTPUT/tensorboard as well"},
+        "--resume": switch | {"help": "go on with the run in --output"},
+    }
+
+
+def _init(value: str) -> str:
+    if value.endswith(".keras") and not Path(value).is_file():
+        raise argparse.ArgumentTypeError(f"no such file: {value}")
+    return value
+
+
+def _options(value: str) -> dict[str, str]:
+    try:
+        return pairs(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _protocols(value: str) -> tuple[str, ...]:
+    try:
+        return check_protocols(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _controls(value: str) -> tuple[str, ...] | None:
+    if value == "none":
+        return None
+    try:
+        return check_controls(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

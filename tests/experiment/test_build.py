@@ -1,0 +1,60 @@
+"""The encoder and the rationale that settings describe."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_cr.experiment import Settings
+from keras_cr.experiment.build import build_encoder, build_rationale
+from keras_cr.pretraining import Rationale
+from tests.case import tiny_encoder
+
+
+def rationale(num_images=400, **changes):
+    return build_rationale(Settings(**changes), num_images)
+
+
+def test_options_change_what_the_rationale_names():
+    paper = rationale(rationale="paper", rationale_options={"temperature": "0.2", "sign": 1})
+    assert paper == dataclasses.replace(Rationale.paper(), temperature=0.2, sign=1)
+    reference = rationale(rationale="reference", rationale_options={"weight": 1})
+    assert reference == dataclasses.replace(Rationale.reference(), weight=1.0)
+    assert rationale(rationale="off") is None
+
+
+def test_the_data_bound_what_was_not_named():
+    assert rationale() == Rationale(bank_size=256)
+    assert rationale(12) == Rationale(k=5, bank_size=8)
+    assert rationale(12, rationale_options={"prior": "none"}) == Rationale(
+        k=5, bank_size=8, prior="none"
+    )
+    named = rationale(12, rationale_options={"k": 3, "bank_size": 64})
+    assert (named.k, named.bank_size) == (3, 64)
+    wide = rationale(40, rationale_options={"k": 19, "bank_size": 20})
+    assert (wide.k, wide.bank_size) == (19, 20)
+    back = rationale(12, rationale="paper", rationale_options={"positives": "neighbours"})
+    assert (back.k, back.bank_size) == (5, 8)
+
+
+def test_what_the_data_or_a_frozen_backbone_lack_is_refused():
+    with pytest.raises(ValueError, match="k must be below half.*images, 12. Received: k=6"):
+        rationale(12, rationale_options={"k": 6})
+    for name, value in (("positives", "views"), ("images", "views"), ("pooled_weight", 0.5)):
+        with pytest.raises(ValueError, match=f"frozen.*Received: {name}={value!r}"):
+            rationale(epochs=0, rationale_options={name: value})
+    assert rationale(epochs=0, rationale="paper") == Rationale.paper(), "left unfitted"
+
+
+def test_a_preset_keeps_its_branch_unless_another_is_asked_for(tmp_path):
+    encoder = tiny_encoder(num_detectors=2, pooling="average")
+    encoder.save_to_preset(tmp_path / "preset")
+    init = {"init": str(tmp_path / "preset"), "image_size": 32}
+    same = build_encoder(Settings(**init, num_detectors=2))
+    np.testing.assert_array_equal(same.branch.detectors.kernel, encoder.branch.detectors.kernel)
+    assert same.pooling == "rationale", "it has a rationale now"
+    assert build_encoder(Settings(**init, rationale="off")).pooling == "average"
+    wider = build_encoder(Settings(**init, num_detectors=4))
+    assert (wider.num_detectors, wider.pooling) == (4, "rationale")
+    for old, new in zip(encoder.backbone.weights, wider.backbone.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
