@@ -1,9 +1,10 @@
-"""Learns a common rationale from the images in a folder of class folders.
+"""Learns a common rationale from the images in a folder, with or without classes.
 
     python recipes/train_folder.py --data-dir photos --preset-name my_parts
 
 `photos` holds one folder a class, or `train` and `test` folders of such folders. Without a `test`
-folder a fifth of each class is held out for the evaluation. Labels are used for nothing else.
+folder a fifth of each class is held out for the evaluation. Labels are used for nothing else: a
+folder that holds images and no folder is pretrained on as well, and what needs labels is skipped.
 All other settings are the package's defaults; --help shows them.
 
 Expected metrics: they depend on your images; see OUTPUT/report.html.
@@ -15,8 +16,11 @@ from keras_cr.data import read_image_folder
 
 def read(data_dir):
     if data_dir is None:
-        raise ValueError("--data-dir: name the folder that holds one folder a class.")
-    return read_image_folder(data_dir, test_fraction=None)
+        raise ValueError("--data-dir: name the folder of images, or of one folder a class.")
+    dataset = read_image_folder(data_dir, test_fraction=None, unlabelled=True)
+    if dataset.labels is None:
+        print(f"{dataset.name}: no class folders; pretrains, and skips all that needs labels.")
+    return dataset
 
 
 if __name__ == "__main__":

@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
-from keras_cr.cli import embed, evaluate, explain
+from keras_cr.cli import data, embed, evaluate, explain, fit
 from keras_cr.version import __version__
 
 COMMANDS = {
     "explain": explain,
     "evaluate": evaluate,
     "embed": embed,
+    "data": data,
+    "fit": fit,
 }
 
 
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-cr",
-        description="Common rationales for fine-grained images: see, measure and embed.",
+        description="Common rationales for fine-grained images: see, measure, embed and fit.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"keras_cr {__version__}")

@@ -24,11 +24,16 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the encoder: a preset's name, its folder, or hf://ORG/NAME[@REVISION]",
     )
+    add_reading(parser, image_size="the encoder's own")
+
+
+def add_reading(parser: argparse.ArgumentParser, image_size: str) -> None:
+    """--image-size, whose default is told in words, --batch-size, --skip-bad."""
     parser.add_argument(
         "--image-size",
         type=positive,
         metavar="PIXELS",
-        help="side of the images (default: the encoder's own)",
+        help=f"side of the images (default: {image_size})",
     )
     parser.add_argument(
         "--batch-size",

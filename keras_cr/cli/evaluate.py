@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         required=True,
         choices=sorted(READERS),
-        help="its layout: cub, the official one of CUB-200-2011; folder, one folder a class, or "
+        help="its layout: cub, cars and aircraft, as published; folder, one folder a class, or "
         "train and test folders of such folders. Where there is no test folder, the fifth that "
         "recipes/train_folder.py sets aside is held out, whatever the --seed",
     )
@@ -127,7 +127,19 @@ def _folder(data_dir: str) -> "FineGrainedDataset":
     return read_image_folder(data_dir, test_fraction=None)
 
 
-READERS = {"cub": _cub, "folder": _folder}
+def _cars(data_dir: str) -> "FineGrainedDataset":
+    from keras_cr.data import read_cars
+
+    return read_cars(data_dir)
+
+
+def _aircraft(data_dir: str) -> "FineGrainedDataset":
+    from keras_cr.data import read_aircraft
+
+    return read_aircraft(data_dir)
+
+
+READERS = {"cub": _cub, "cars": _cars, "aircraft": _aircraft, "folder": _folder}
 
 
 def _protocols(args: argparse.Namespace) -> tuple[str, ...]:

@@ -1,34 +1,17 @@
 """CUB-200-2011: the official folder, read as it is; or downloaded first, then read the same way."""
 
-import dataclasses
+import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from keras_cr.data._official import check_classes, check_listed, find_root, read_table
 from keras_cr.data.dataset import FineGrainedDataset
+from keras_cr.data.download import Archive, fetch
 
 _FOLDER = "CUB_200_2011"
-
-
-@dataclasses.dataclass(frozen=True)
-class Archive:
-    """A file to download: its name, where it is, and what it must be.
-
-    Args:
-        name: File name, ending in how it is packed, such as `"CUB_200_2011.tgz"`.
-        url: Where to fetch it.
-        sha256: Checksum of the file, 64 hexadecimal digits.
-        size: Size of the file in bytes.
-    """
-
-    name: str
-    url: str
-    sha256: str
-    size: int
-
+_table = functools.partial(read_table, layout=_FOLDER)
 
 # TFDS 4.9.10, url_checksums/caltech_birds2011.txt
 CUB_IMAGES = Archive(
@@ -63,19 +46,18 @@ def read_cub(
 
     Raises:
         FileNotFoundError: A text file or a listed image is missing.
-        ValueError: A line is malformed, or the files disagree on ids.
+        ValueError: A line is malformed, the files disagree on ids, or a class has no image.
 
     Example:
 
     >>> read_cub("data/CUB_200_2011").num_classes
     200
     """
-    given = Path(data_dir).expanduser()
-    root = next((d for d in (given, given / _FOLDER) if (d / "images.txt").is_file()), None)
+    root = find_root(data_dir, [_FOLDER], "images.txt")
     if root is None:
         raise FileNotFoundError(
-            f"data_dir: {str(given)!r} holds no images.txt, neither itself nor in {_FOLDER}/; give "
-            f"the folder extracted from {CUB_IMAGES.name} ({CUB_IMAGES.url})."
+            f"data_dir: {os.fspath(data_dir)!r} holds no images.txt, neither itself nor in "
+            f"{_FOLDER}/; give the folder extracted from {CUB_IMAGES.name} ({CUB_IMAGES.url})."
         )
     names = _table(root / "images.txt", str, "an id and a path")
     classes = _table(root / "classes.txt", str, "an id and a name")
@@ -92,16 +74,15 @@ def read_cub(
         )
     ids = sorted(names)
     images = [root / "images" / names[i] for i in ids]
-    if missing := [path for path in images if not path.is_file()]:
-        raise FileNotFoundError(
-            f"{missing[0]}: listed in {root / 'images.txt'} but missing, as are {len(missing)} of "
-            f"{len(images)} listed files; extract {CUB_IMAGES.name} again."
-        )
+    check_listed(images, root / "images.txt", CUB_IMAGES.name)
+    class_names = [classes[i] for i in sorted(classes)]
+    label_of = np.array([rank[labels[i]] for i in ids], dtype="int32")
+    check_classes(label_of, class_names, root / "classes.txt")
     return FineGrainedDataset(
         name=root.resolve().name.lower(),
         images=[str(path) for path in images],
-        labels=np.array([rank[labels[i]] for i in ids], dtype="int32"),
-        class_names=[classes[i] for i in sorted(classes)],
+        labels=label_of,
+        class_names=class_names,
         is_train=np.array([is_train[i] for i in ids], dtype=bool),
         boxes=boxes and np.array([boxes[i] for i in ids], dtype="float32"),
         masks=_masks(root, [names[i] for i in ids], segmentations_dir),
@@ -135,39 +116,11 @@ def download_cub(
 
     >>> dataset = download_cub()
     """
-    from keras_cr.data.download import fetch
-
     extracted = [
         fetch(archive, "caltech_birds2011", data_dir) if archive else None
         for archive in (images, segmentations)
     ]
     return read_cub(extracted[0], extracted[1] and extracted[1] / "segmentations")
-
-
-def _table(path: Path, parse: Callable[[str], Any], expected: str, of=None) -> dict[int, Any]:
-    """Reads lines `id value` into a dict; `of` holds the ids it must have, no more and no less."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing; it belongs to the official CUB_200_2011 layout.")
-    table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            key, value = line.split(maxsplit=1)
-            key, value = int(key), parse(value.strip())
-        except ValueError:
-            raise ValueError(f"{path}:{number}: expected {expected}; received {line!r}.") from None
-        if key in table:
-            raise ValueError(f"{path}:{number}: id {key} is listed twice.")
-        table[key] = value
-    if not table:
-        raise ValueError(f"{path}: holds no line; expected {expected} in each.")
-    if of is not None and (odd := sorted(set(of) ^ set(table))):
-        raise ValueError(
-            f"{path}: its ids are not those of images.txt; {len(odd)} are in only one of the two, "
-            f"the first is {odd[0]}."
-        )
-    return table
 
 
 def _flag(text: str) -> bool:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from keras_cr.data.splits import stratified_share
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FineGrainedDataset:
@@ -20,13 +22,16 @@ class FineGrainedDataset:
         labels: (N,) integers in [0, len(class_names)), or None where no image has one.
         class_names: The classes' names; `labels` index them.
         is_train: (N,) booleans: True for the training images, False for the test images.
-        boxes: (N, 4) x, y, width, height of the object, in pixels of the original image, or None.
+        boxes: (N, 4) x, y, width, height of the object, in pixels of the original image (turned, if
+            its EXIF data say so), or None.
         masks: N paths of foreground masks, None for an image without one; or an array (N, H, W),
             bool or uint8 (foreground from half the range up); or None.
+        crop_bottom: Rows at the bottom of every file, and of its mask, that are no part of the
+            picture and are cut off when it is read, such as the banner of FGVC-Aircraft's.
 
     Raises:
-        ValueError: A field's length is not N, `labels` leave the range of `class_names`, or
-            `images` is an array that is not uint8 (N, H, W, 3).
+        ValueError: A field's length is not N, `labels` leave the range of `class_names`, `images`
+            is an array that is not uint8 (N, H, W, 3), or `crop_bottom` is negative or set for one.
 
     Example:
 
@@ -43,6 +48,7 @@ class FineGrainedDataset:
     is_train: np.ndarray = dataclasses.field(repr=False)
     boxes: np.ndarray | None = dataclasses.field(default=None, repr=False)
     masks: list[str | None] | np.ndarray | None = dataclasses.field(default=None, repr=False)
+    crop_bottom: int = dataclasses.field(default=0, repr=False)
 
     def __post_init__(self):
         images = self.images
@@ -54,6 +60,11 @@ class FineGrainedDataset:
                 )
         else:
             self._set("images", [str(path) for path in images])
+        if self.crop_bottom < 0 or (self.crop_bottom and isinstance(images, np.ndarray)):
+            raise ValueError(
+                "crop_bottom: must be 0 or more, and 0 for pixels in an array (slice them); "
+                f"received {self.crop_bottom}."
+            )
         self._set("class_names", list(self.class_names))
         self._set("is_train", np.asarray(self.is_train, dtype=bool))
         if self.labels is not None:
@@ -79,6 +90,10 @@ class FineGrainedDataset:
 
     def _set(self, field: str, value) -> None:
         object.__setattr__(self, field, value)
+
+    def _need_labels(self, argument: str, why: str) -> None:
+        if self.labels is None:
+            raise ValueError(f"{argument}: {self.name!r} has no labels, so {why}; give it labels.")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -125,6 +140,102 @@ class FineGrainedDataset:
 
         fields = ("images", "labels", "is_train", "boxes", "masks")
         return dataclasses.replace(self, **{field: pick(getattr(self, field)) for field in fields})
+
+    def hold_out(self, fraction: float, seed: int = 0) -> "FineGrainedDataset":
+        """Returns the training images alone, a share of each class as the test split.
+
+        Choices that are made on such a split leave the real test images unseen.
+
+        Args:
+            fraction: Share of each class that is held out, between 0 and 1; at least one image,
+                and at least one stays.
+            seed: Decides which.
+
+        Returns:
+            The training images in their order, `is_train` False for those held out. Its name says
+            that they are training images: `"cub_200_2011 (training images, 40 % held out)"`.
+
+        Raises:
+            ValueError: `fraction` is out of range, there are no labels or no training images, or a
+                class has a single training image.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"fraction: must lie between 0 and 1; received {fraction}.")
+        self._need_labels("fraction", "a share of each class can't be held out")
+        train = self.split("train")
+        kept = np.ones(len(train), dtype=bool)
+        for label in np.unique(train.labels):
+            rows = np.flatnonzero(train.labels == label)
+            if len(rows) == 1:
+                raise ValueError(
+                    f"fraction: class {self.class_names[label]!r} of {self.name!r} has a single "
+                    "training image, which can't be held out and stay; add images or leave the "
+                    "class out."
+                )
+            # a generator for each class: its share doesn't depend on the others
+            order = np.random.default_rng([seed, label]).permutation(rows)
+            kept[order[: min(max(round(fraction * len(rows)), 1), len(rows) - 1)]] = False
+        name = f"{self.name} (training images, {100 * fraction:.3g} % held out)"
+        return dataclasses.replace(train, name=name, is_train=kept)
+
+    def few_labels(self, fraction: float, seed: int = 0) -> "FineGrainedDataset":
+        """Returns a share of each class's training images, and all test images.
+
+        Stratified, and the same images that the protocol `few_label` draws with this seed.
+
+        Args:
+            fraction: Share of each class, in (0, 1]; at least one image of each.
+            seed: Decides which.
+
+        Returns:
+            The images in their order, named `"cub_200_2011 (10 % of the labels, seed 0)"`.
+
+        Raises:
+            ValueError: `fraction` is out of range, there are no labels or no training images.
+
+        Example:
+
+        >>> few = read_cub("CUB_200_2011").few_labels(0.1)
+        """
+        if not 0 < fraction <= 1:
+            raise ValueError(f"fraction: must lie in (0, 1]; received {fraction}.")
+        self._need_labels("fraction", "a share of each class can't be drawn")
+        self.split("train")  # for its error
+        kept = ~self.is_train
+        kept[self.is_train] = stratified_share(self.labels[self.is_train], fraction, seed)
+        name = f"{self.name} ({100 * fraction:.3g} % of the labels, seed {seed})"
+        return dataclasses.replace(self.take(kept), name=name)
+
+    def split_classes(self, num_train: int | None = None) -> "FineGrainedDataset":
+        """Returns the same images, split by class: the first classes train, the others test.
+
+        As metric learning uses CUB: the images of classes 1 to 100, whatever their official split,
+        for training, those of 101 to 200 for testing. Labels and class names stay.
+
+        Args:
+            num_train: Number of classes that train, in the order of `class_names`; None takes half
+                of them, rounded up.
+
+        Returns:
+            The images, named `"cub_200_2011 (classes 1-100 train)"`.
+
+        Raises:
+            ValueError: There are no labels, or `num_train` leaves no class on one side.
+
+        Example:
+
+        >>> disjoint = read_cub("CUB_200_2011").split_classes()
+        """
+        self._need_labels("num_train", "there are no classes to split by")
+        if num_train is None:
+            num_train = (self.num_classes + 1) // 2
+        if not 0 < num_train < self.num_classes:
+            raise ValueError(
+                f"num_train: must be from 1 to {self.num_classes - 1}, one less than the classes "
+                f"of {self.name!r}; received {num_train}."
+            )
+        name = f"{self.name} (classes 1-{num_train} train)"
+        return dataclasses.replace(self, name=name, is_train=self.labels < num_train)
 
     def foreground(self, image_size: int) -> np.ndarray | None:
         """Returns where the object is, in the geometry of `image_batches(self, image_size, ...)`.

@@ -1,16 +1,30 @@
 """Official archives through TFDS's download manager: fetched once, verified, extracted, cached."""
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from keras_cr.data.cub import Archive
 
 _TIMEOUT = 10.0  # seconds for a server's first answer
 
 
-def fetch(archive: "Archive", dataset_name: str, data_dir: str | os.PathLike | None = None) -> Path:
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A file to download: its name, where it is, and what it must be.
+
+    Args:
+        name: File name, ending in how it is packed, such as `"CUB_200_2011.tgz"`.
+        url: Where to fetch it.
+        sha256: Checksum of the file, 64 hexadecimal digits.
+        size: Size of the file in bytes.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    size: int
+
+
+def fetch(archive: Archive, dataset_name: str, data_dir: str | os.PathLike | None = None) -> Path:
     """Returns the folder an archive is extracted to, downloading it where it is not cached.
 
     Args:

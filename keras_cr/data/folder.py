@@ -1,4 +1,4 @@
-"""Any images: one folder a class, with or without train/ and test/ above them."""
+"""Any images: one folder a class, with or without train/ and test/ above them; or no classes."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,10 @@ HELD_OUT = 0.2  # share of each class, where test images are wanted and none are
 
 
 def read_image_folder(
-    data_dir: str | os.PathLike, test_fraction: float | None = 0.0, seed: int = 0
+    data_dir: str | os.PathLike,
+    test_fraction: float | None = 0.0,
+    seed: int = 0,
+    unlabelled: bool = False,
 ) -> FineGrainedDataset:
     """Reads class folders, `data_dir/CLASS/...`, or `data_dir/{train,test}/CLASS/...`.
 
@@ -27,6 +30,8 @@ def read_image_folder(
             folder has no split of its own. A class keeps at least one training image. None takes
             the folder's own test images, or a fifth where it has none.
         seed: Decides which images are set aside.
+        unlabelled: Whether images with no folder beside them are read as images without labels, all
+            of them for training, instead of refused.
 
     Returns:
         The images sorted by class and path, classes sorted by name, without boxes and masks.
@@ -34,6 +39,7 @@ def read_image_folder(
 
     Raises:
         FileNotFoundError: `data_dir` is not a folder.
+        PermissionError: A folder in it may not be read.
         ValueError: There are fewer than two classes, a class without images, a test class that is
             not in `train`, or a `test_fraction` outside [0, 1) or given beside a test folder.
 
@@ -48,6 +54,14 @@ def read_image_folder(
     if test_fraction is not None and not 0 <= test_fraction < 1:
         raise ValueError(f"test_fraction: must lie in [0, 1); received {test_fraction}.")
 
+    if unlabelled and not _folders(root) and (images := image_files(root)):
+        return FineGrainedDataset(
+            name=root.resolve().name,
+            images=images,
+            labels=None,
+            class_names=[],
+            is_train=np.ones(len(images), dtype=bool),
+        )
     train_root, test_root = root, None
     if (root / "train").is_dir() and _folders(root / "train"):
         train_root = root / "train"
@@ -92,7 +106,9 @@ def _classes(root: Path) -> dict[str, list[str]]:
         found = f"one class folder ({next(iter(classes))})" if classes else "no class folder"
         raise ValueError(
             f"data_dir: {str(root)!r} holds {found} and {loose} images outside any; "
-            "put the images into one folder a class, two classes or more."
+            "put the images into one folder a class, two classes or more; a folder that holds "
+            "images and no folder is read without labels by recipes/train_folder.py "
+            "(unlabelled=True)."
         )
     if empty := [name for name, images in classes.items() if not images]:
         raise ValueError(
@@ -107,9 +123,17 @@ def _folders(root: Path) -> list[Path]:
 
 
 def image_files(root: str | os.PathLike) -> list[str]:
-    """The paths of the images in a folder and below it, sorted; hidden ones are passed over."""
+    """The paths of the images in a folder and below it, sorted; hidden ones are passed over.
+
+    Raises:
+        OSError: A folder can't be read.
+    """
+
+    def fail(error: OSError):
+        raise error
+
     found = []
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
         folders[:] = [name for name in folders if not _hidden(name)]
         found += [
             os.path.join(folder, name)

@@ -2,7 +2,8 @@
 
 Evaluation geometry: the shorter side is resized to `image_size` (bilinear, antialiased, aspect
 kept) and the centre is cropped to a square, as in the paper's protocol. Foreground maps go through
-the same resize and crop, so a place in one is the same place in the other.
+the same resize and crop, so a place in one is the same place in the other. Boxes and masks are
+those of the image as it is shown: turned as EXIF says, before `crop_bottom` cuts rows off.
 """
 
 import os
@@ -13,28 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cr.data.dataset import FineGrainedDataset
+from keras_cr.data.decode import decode_image, load_image
 
+MIN_SIDE = 32  # pixels; there is nothing to be seen in less
+DOES_NOT_DECODE = "does not decode"
 _NAMED = 3  # bad files an error names before it only counts them
 
 
 class UnreadableImageError(ValueError):
-    """Image files that do not decode, named in the message."""
-
-
-def load_image(path: str | tf.Tensor) -> tf.Tensor:
-    """Decodes a JPEG, PNG, BMP or GIF file (a GIF's first frame); usable in a graph.
-
-    Args:
-        path: The file's path.
-
-    Returns:
-        (H, W, 3) uint8 RGB tensor; grey images are repeated, alpha is dropped.
-
-    Raises:
-        tf.errors.OpError: The file is missing or does not decode.
-    """
-    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-    return tf.ensure_shape(image, (None, None, 3))
+    """Image files that are missing, do not decode or are too small, named in the message."""
 
 
 def image_reader(dataset: FineGrainedDataset) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -47,24 +35,29 @@ def image_reader(dataset: FineGrainedDataset) -> Callable[[tf.Tensor], tf.Tensor
         images = tf.constant(dataset.images)  # captured, not written into the graph: no 2 GB limit
     if isinstance(dataset.images, np.ndarray):
         return lambda index: tf.gather(images, index)
-    return lambda index: load_image(tf.gather(images, index))
+    return lambda index: load_image(tf.gather(images, index), dataset.crop_bottom)
 
 
 def check_images(
-    dataset: FineGrainedDataset, skip_bad: bool = False, workers: int | None = None
+    dataset: FineGrainedDataset,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    min_side: int = MIN_SIDE,
 ) -> tuple[FineGrainedDataset, list[str]]:
-    """Decodes every image file once, so that a broken one is met before training and not in it.
+    """Decodes every image file once, so that a bad one is met before training and not in it.
 
     Args:
         dataset: The images to check; pixels held as an array pass as they are.
-        skip_bad: Whether to leave unreadable images out instead of raising.
+        skip_bad: Whether to leave bad images out instead of raising.
         workers: Number of decoding threads; None takes one for each processor.
+        min_side: Pixels that the shorter side of an image must have.
 
     Returns:
-        The dataset, without its unreadable images, and the paths of these.
+        The dataset, without its bad images, and the paths of these.
 
     Raises:
-        UnreadableImageError: An image does not decode and `skip_bad` is False, or none does.
+        UnreadableImageError: An image is missing, empty, may not be read, does not decode or is too
+            small, and `skip_bad` is False; or all are.
 
     Example:
 
@@ -72,21 +65,60 @@ def check_images(
     """
     if isinstance(dataset.images, np.ndarray):
         return dataset, []
+
+    def check(path):
+        return image_fault(path, dataset.crop_bottom, min_side)
+
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        readable = np.array(list(pool.map(_decodes, dataset.images)), dtype=bool)
-    bad = [path for path, good in zip(dataset.images, readable, strict=True) if not good]
+        faults = list(pool.map(check, dataset.images))
+    bad = [row for row, fault in enumerate(faults) if fault]
     if not bad:
         return dataset, []
     if not skip_bad or len(bad) == len(dataset):
-        named = ", ".join(bad[:_NAMED]) + (", ..." if len(bad) > _NAMED else "")
+        named = ", ".join(f"{dataset.images[row]} ({faults[row]})" for row in bad[:_NAMED])
+        named += ", ..." if len(bad) > _NAMED else ""
         way_out = "repair or remove them"
         if not skip_bad:
             way_out += ", or leave them out with --skip-bad (skip_bad=True)"
         raise UnreadableImageError(
-            f"{len(bad)} of {len(dataset)} images of {dataset.name!r} do not decode: {named}; "
+            f"{len(bad)} of {len(dataset)} images of {dataset.name!r} can't be used: {named}; "
             f"{way_out}."
         )
-    return dataset.take(np.flatnonzero(readable)), bad
+    good = [row for row, fault in enumerate(faults) if not fault]
+    return dataset.take(good), [dataset.images[row] for row in bad]
+
+
+def image_fault(path: str, crop_bottom: int = 0, min_side: int = MIN_SIDE) -> str | None:
+    """Why an image file can't be used, in some words; None for a good one.
+
+    Args:
+        path: The file.
+        crop_bottom: Rows at the bottom that are left out.
+        min_side: Pixels that the shorter side must have.
+    """
+    try:
+        data = tf.io.read_file(path)
+    except tf.errors.NotFoundError:
+        return "missing"
+    except tf.errors.PermissionDeniedError:
+        return "no permission to read it"
+    except tf.errors.OpError:
+        return "can't be read"
+    return data_fault(data, crop_bottom, min_side)
+
+
+def data_fault(data: tf.Tensor, crop_bottom: int = 0, min_side: int = MIN_SIDE) -> str | None:
+    """`image_fault` of the bytes of a file."""
+    if not tf.strings.length(data):
+        return "empty file"
+    try:
+        height, width, _ = decode_image(data).shape
+    except tf.errors.OpError:
+        return DOES_NOT_DECODE
+    if min(height - crop_bottom, width) < min_side:
+        cut = f", {crop_bottom} rows of them cut off" if crop_bottom else ""
+        return f"{width} x {height} pixels{cut}, fewer than {min_side} on a side"
+    return None
 
 
 def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int) -> tf.data.Dataset:
@@ -160,12 +192,16 @@ def foreground_batches(
         ValueError: Some images, but not all, have neither a mask nor a box.
     """
     masks, boxes = dataset.masks, dataset.boxes
+
+    def cut(mask):
+        return mask[: tf.shape(mask)[0] - dataset.crop_bottom] if dataset.crop_bottom else mask
+
     if isinstance(masks, np.ndarray):
         with tf.device("CPU:0"):
             pixels = tf.constant(masks.astype("uint8"))
         return _batches(
             dataset,
-            lambda i: _mask_foreground(tf.gather(pixels, i)[..., None], image_size),
+            lambda i: _mask_foreground(cut(tf.gather(pixels, i)[..., None]), image_size),
             batch_size,
         )
     paths = [path or "" for path in masks or [None] * len(dataset)]
@@ -184,7 +220,7 @@ def foreground_batches(
         path = tf.gather(paths, index)
         return tf.cond(
             path != "",
-            lambda: _mask_foreground(_load_mask(path), image_size),
+            lambda: _mask_foreground(cut(_load_mask(path)), image_size),
             lambda: _box_foreground(tf.gather(boxes, index), tf.shape(read(index)), image_size),
         )
 
@@ -248,10 +284,3 @@ def _batches(dataset, function, batch_size: int) -> tf.data.Dataset:
     positions = tf.data.Dataset.range(len(dataset))
     images = positions.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-
-def _decodes(path: str) -> bool:
-    try:
-        return min(load_image(path).shape) > 0
-    except tf.errors.OpError:
-        return False

@@ -67,7 +67,7 @@ def save_preset(
     config = describe(model)
     if not model.built:
         raise PresetError(f"model {model.name!r} has no weights yet; call it on images first.")
-    _check_replaceable(folder)
+    check_replaceable(folder)
     with staging(folder) as new:
         write_json(new / CONFIG, config)
         optimizers = list(_optimizers(model))
@@ -86,7 +86,7 @@ def save_preset(
             "files": {file: fingerprint(new / file) for file in (CONFIG, WEIGHTS)},
         }
         write_json(new / MANIFEST, manifest)
-        replace(new, folder, _check_replaceable)
+        replace(new, folder, check_replaceable)
     return folder
 
 
@@ -98,7 +98,7 @@ def _optimizers(model: keras.Model) -> Iterator[Any]:
         yield from _optimizers(layer)
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
     """Refuses to touch anything that is not a preset or an empty folder."""
     if not folder.exists():
         return

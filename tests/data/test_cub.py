@@ -1,20 +1,15 @@
 """CUB: files joined by id, exact errors, and the download against a loopback server."""
 
-import functools
-import hashlib
-import http.server
 import shutil
 import socket
-import tarfile
-import threading
 import time
 
 import numpy as np
 import pytest
 
 from keras_cr.data import download_cub, load_image, read_cub
-from keras_cr.data.cub import Archive
-from tests.data.helpers import pixels, save_image, write_cub
+from keras_cr.data.download import Archive
+from tests.data.helpers import pixels, save_image, serving, write_cub
 
 
 @pytest.fixture
@@ -72,6 +67,13 @@ def test_an_unknown_class_is_refused(cub):
         read_cub(cub)
 
 
+def test_a_class_without_an_image_is_refused(cub):
+    with (cub / "classes.txt").open("a") as file:
+        file.write("3 003.Dodo\n")
+    with pytest.raises(ValueError, match=r"classes.txt: 1 of 3 classes have no image: 003.Dodo"):
+        read_cub(cub)
+
+
 def test_missing_files_are_named(cub, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"data_dir: .*holds no images.txt.*CUB_200_2011"):
         read_cub(tmp_path / "nowhere")
@@ -88,24 +90,9 @@ def served(cub, tmp_path, monkeypatch):
     """Archives of a miniature CUB on a loopback server, and a function that stops it."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     save_image(tmp_path / "segmentations/002.Bird/Bird 1.png", np.zeros((40, 48)))
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    archives = {}
-    for folder in ("CUB_200_2011", "segmentations"):
-        path = tmp_path / f"{folder}.tgz"
-        with tarfile.open(path, "w:gz") as archive:
-            archive.add(tmp_path / folder, folder)
-        url = f"http://127.0.0.1:{server.server_port}/{path.name}?download=1"
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        archives[folder] = Archive(path.name, url, digest, path.stat().st_size)
-
-    def stop():
-        server.shutdown()
-        server.server_close()
-
-    yield archives["CUB_200_2011"], archives["segmentations"], stop
-    stop()
+    folders = {"CUB_200_2011": "CUB_200_2011.tgz", "segmentations": "segmentations.tgz"}
+    with serving(tmp_path, folders) as ((images, segmentations), stop):
+        yield images, segmentations, stop
 
 
 def test_download_is_read_like_a_folder_and_needs_the_network_once(served, cub, tmp_path):

@@ -29,6 +29,37 @@ def test_take_gives_the_asked_order_and_accepts_booleans():
         data.take([4])
 
 
+def test_a_share_of_each_class_is_held_out_of_the_training_images():
+    data = dataset(40, boxes=np.arange(160).reshape(40, 4))
+    held = data.hold_out(0.4)
+    np.testing.assert_array_equal(held.images, data.images[:30])
+    np.testing.assert_array_equal(held.boxes, data.boxes[:30])
+    assert held.name == "blocks (training images, 40 % held out)"
+    test = held.split("test")
+    assert np.bincount(test.labels).tolist() == [6, 6]
+    np.testing.assert_array_equal(held.is_train, data.hold_out(0.4).is_train)
+    assert (held.is_train != data.hold_out(0.4, seed=1).is_train).any()
+    assert data.is_train.sum() == 30, "the data set itself stays"
+
+
+@pytest.mark.parametrize(("fraction", "held_out"), [(0.01, 1), (0.99, 2)])
+def test_both_parts_keep_an_image_of_each_class(fraction, held_out):
+    test = dataset(8).hold_out(fraction).split("test")
+    assert np.bincount(test.labels).tolist() == [held_out, held_out]
+
+
+def test_what_can_not_be_held_out_is_refused():
+    for fraction in (0, 1, -0.5):
+        with pytest.raises(ValueError, match=f"fraction: .*received {fraction}"):
+            dataset().hold_out(fraction)
+    with pytest.raises(ValueError, match="fraction: 'blocks' has no labels"):
+        dataset(labels=None, class_names=[]).hold_out(0.4)
+    with pytest.raises(ValueError, match="class 'odd' of 'blocks' has a single training image"):
+        dataset(labels=[0, 0, 0, 1, 0, 0, 1, 1]).hold_out(0.4)
+    with pytest.raises(ValueError, match="train split of 'blocks' is empty"):
+        dataset(is_train=np.zeros(8, bool)).hold_out(0.4)
+
+
 def test_labels_are_optional():
     data = dataset(4, labels=None, class_names=[])
     assert data.split("train").labels is None

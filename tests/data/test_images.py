@@ -43,13 +43,38 @@ def test_broken_files_are_named_or_left_out(files):
     files[1].write_bytes(files[1].read_bytes()[:60])
     files[3].write_bytes(b"")
 
-    with pytest.raises(UnreadableImageError, match=r"2 of 4 .*1.png, .*3.png; .*--skip-bad"):
+    named = r"2 of 4 .*1.png \(does not decode\), .*3.png \(empty file\); .*--skip-bad"
+    with pytest.raises(UnreadableImageError, match=named):
         check_images(data)
     kept, bad = check_images(data, skip_bad=True, workers=2)
 
     assert bad == [str(files[1]), str(files[3])]
     assert kept.images == [str(files[0]), str(files[2])]
     np.testing.assert_array_equal(kept.labels, [0, 0])
+
+
+def test_images_that_are_too_small_are_bad(files):
+    save_image(files[2], pixels(1, 32, 24)[0])
+    data = dataset(4, images=files)
+    with pytest.raises(UnreadableImageError, match=r"2.png \(24 x 32 pixels, fewer than 32 on a"):
+        check_images(data)
+    assert check_images(data, skip_bad=True)[1] == [str(files[2])]
+    assert check_images(data, min_side=24)[1] == []
+
+
+def test_rows_at_the_bottom_are_cut_off_files_and_masks(files, tmp_path):
+    mask = np.zeros((40, 48))
+    mask[30:] = 255
+    save_image(tmp_path / "mask.png", mask)
+    data = dataset(4, images=files, masks=[tmp_path / "mask.png"] * 4, crop_bottom=8)
+    (batch,) = image_batches(data, 32, batch_size=4)
+    np.testing.assert_allclose(batch, pixels(4)[:, :32, 8:40], atol=1e-3)
+    np.testing.assert_array_equal(data.foreground(32)[0, :, 0], np.arange(32) >= 30)
+    boxes = dataset(4, images=files, boxes=[[0, 30, 48, 10]] * 4, crop_bottom=8)
+    np.testing.assert_array_equal(boxes.foreground(32)[0, :, 0], np.arange(32) >= 30)
+    assert check_images(data.take([0, 1]))[1] == []
+    with pytest.raises(UnreadableImageError, match=r"48 x 40 pixels, 9 rows of them cut off"):
+        check_images(dataset(4, images=files, crop_bottom=9))
 
 
 def test_only_broken_or_missing_files_are_an_error_even_when_skipped():

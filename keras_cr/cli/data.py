@@ -1,0 +1,60 @@
+"""Look after data sets: verify a folder.
+
+`keras-cr data verify DIR --dataset cub` reads DIR as training would, and every image in it once. It
+counts images by split and class, compares that with the official numbers, and names unreadable,
+truncated and too small files and equal files in both splits (a leak) or in two classes. The exit
+status is 1 if there is such a problem. Notes alone make no problem: images that are not RGB or that
+EXIF turns, boxes that leave their image, equal files otherwise, and hidden `._` files.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+DATASETS = ("aircraft", "cars", "cub", "folder")
+_PAUSE = 0.2  # seconds between two lines of progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    verify = actions.add_parser(
+        "verify",
+        help="check a data set's folder",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verify.add_argument("data_dir", metavar="DIR", help="the data set's folder")
+    verify.add_argument(
+        "--dataset",
+        required=True,
+        choices=DATASETS,
+        help="its layout; folder: class folders, with or without train and test above them, or "
+        "images without classes",
+    )
+    verify.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    from keras_cr.data import verify
+
+    report = verify(args.data_dir, args.dataset, Progress())
+    print(json.dumps(report.to_dict(), indent=2) if args.json else report)
+    if not report.ok:
+        number = len(report.problems)
+        raise ValueError(f"{number} problem{'s' if number > 1 else ''} in {args.data_dir!r}.")
+
+
+class Progress:
+    """A line on stderr that tells how many files were read, on a terminal."""
+
+    def __init__(self):
+        self.shown = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if sys.stderr.isatty() and (done == total or now - self.shown > _PAUSE):
+            end = "\n" if done == total else ""
+            print(f"\rRead {done} of {total} images", end=end, file=sys.stderr, flush=True)
+            self.shown = now

@@ -1,0 +1,110 @@
+"""What the readers of official folders share: tables of text, and the checks of every listing."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def find_root(data_dir: str | os.PathLike, folders: Sequence[str], file: str) -> Path | None:
+    """The first of `data_dir` and the `folders` inside it that holds `file`."""
+    given = Path(data_dir).expanduser()
+    candidates = (given, *(given / folder for folder in folders))
+    return next((folder for folder in candidates if (folder / file).is_file()), None)
+
+
+def read_table(
+    path: Path,
+    parse: Callable[[str], Any],
+    expected: str,
+    layout: str,
+    of: dict | None = None,
+    key: Callable[[str], Any] = int,
+) -> dict[Any, Any]:
+    """Reads lines `id value` into a dict.
+
+    Args:
+        path: The file.
+        parse: Makes a value of its text; raises ValueError where it can't.
+        expected: What a line holds, for messages.
+        layout: Whose file it is, for messages.
+        of: The table of `images.txt`, whose ids it must have, no more and no less.
+        key: Makes an id of its text.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: A line is malformed, an id comes twice, there is no line, or ids differ.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; it belongs to the official {layout} layout.")
+    table = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            name, value = line.split(maxsplit=1)
+            name, value = key(name), parse(value.strip())
+        except ValueError:
+            raise ValueError(f"{path}:{number}: expected {expected}; received {line!r}.") from None
+        if name in table:
+            raise ValueError(f"{path}:{number}: id {name} is listed twice.")
+        table[name] = value
+    if not table:
+        raise ValueError(f"{path}: holds no line; expected {expected} in each.")
+    if of is not None and (odd := sorted(set(of) ^ set(table))):
+        raise ValueError(
+            f"{path}: its ids are not those of images.txt; {len(odd)} are in only one of the two, "
+            f"the first is {odd[0]}."
+        )
+    return table
+
+
+def read_names(path: Path, layout: str) -> list[str]:
+    """Reads a file of one class name a line.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: It holds no name, or one twice.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; it belongs to the official {layout} layout.")
+    names = [line.strip() for line in _lines(path) if line.strip()]
+    if not names:
+        raise ValueError(f"{path}: holds no line; expected a class name in each.")
+    if twice := sorted(name for name in set(names) if names.count(name) > 1):
+        raise ValueError(f"{path}: class {twice[0]!r} is listed twice.")
+    return names
+
+
+def check_listed(images: Sequence[Path], listing: Path, archive: str) -> None:
+    """Raises FileNotFoundError if a listed image is missing.
+
+    Args:
+        images: The listed files.
+        listing: The file that lists them.
+        archive: What to extract again.
+    """
+    if missing := [path for path in images if not path.is_file()]:
+        raise FileNotFoundError(
+            f"{missing[0]}: listed in {listing} but missing, as are {len(missing)} of "
+            f"{len(images)} listed files; extract {archive} again."
+        )
+
+
+def check_classes(labels: np.ndarray, class_names: Sequence[str], listing: Path) -> None:
+    """Raises ValueError if a class of `listing` has no image."""
+    if empty := sorted(set(range(len(class_names))) - set(labels.tolist())):
+        names = ", ".join(class_names[label] for label in empty[:5])
+        raise ValueError(
+            f"{listing}: {len(empty)} of {len(class_names)} classes have no image: {names}; add "
+            "images or leave the classes out."
+        )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is not text in UTF-8 ({error.reason}).") from None

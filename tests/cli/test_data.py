@@ -1,0 +1,69 @@
+"""keras-cr data verify: what it prints, and its exit status."""
+
+import json
+
+import pytest
+
+from keras_cr.cli import main
+from keras_cr.cli.data import DATASETS, Progress
+from keras_cr.data.verify import READERS
+from tests.data.helpers import pixels, save_image
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for row, image in enumerate(pixels(4)):
+        save_image(tmp_path / "photos" / "ab"[row % 2] / f"{row}.png", image)
+    return tmp_path / "photos"
+
+
+def test_every_layout_can_be_named():
+    assert list(DATASETS) == sorted(READERS)
+
+
+def test_a_whole_folder(folder, capsys):
+    assert main(["data", "verify", str(folder), "--dataset", "folder"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"folder in {folder}\n  train:   4\n")
+    assert printed.out.endswith("Problems: none\nNotes: none\n")
+    assert printed.err == ""
+
+
+def test_a_problem_is_named_and_the_status_is_1(folder, capsys):
+    (folder / "a/0.png").write_bytes(b"")
+    assert main(["data", "verify", str(folder), "--dataset", "folder"]) == 1
+    printed = capsys.readouterr()
+    assert f"Problems: 1\n  unreadable: {folder}/a/0.png: empty file\n" in printed.out
+    assert printed.err == f"keras-cr data: error: 1 problem in {str(folder)!r}.\n"
+
+
+def test_json_alone_on_stdout(folder, capsys):
+    (folder / "a/._0.png").write_bytes(b"\0")
+    assert main(["data", "verify", str(folder), "--dataset", "folder", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ok"], report["per_class"]) == (True, {"a": [2, 0], "b": [2, 0]})
+    assert [note["path"] for note in report["notes"]] == [f"{folder}/a/._0.png"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["data"], "required: ACTION"),
+        (["data", "verify", "x"], "required: --dataset"),
+        (["data", "verify", "x", "--dataset", "dogs"], "invalid choice: 'dogs'"),
+    ],
+)
+def test_usage_errors(argv, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(argv)
+    assert message in capsys.readouterr().err
+
+
+def test_progress_is_for_terminals(monkeypatch, capsys):
+    Progress()(5, 10)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    progress = Progress()
+    for done in (1, 2, 10):
+        progress(done, 10)
+    assert capsys.readouterr().err == "\rRead 1 of 10 images\rRead 10 of 10 images\n"
