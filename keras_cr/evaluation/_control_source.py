@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-import keras
 import numpy as np
 
 from keras_cr.evaluation.features import Features
 from keras_cr.evaluation.localization import foreground_cells
 from keras_cr.layers import RationaleBranch
+from keras_cr.models.feature_maps import FeatureMaps
 
 
 class Source:
@@ -34,7 +34,7 @@ class Source:
         train = features.rows("train")
         number = min(len(train), max_images)
         self.train = train[np.linspace(0, len(train) - 1, number).astype(int)] if number else train
-        self._maps = _Maps(self.encoder)
+        self._maps = FeatureMaps(self.encoder)
         self._kept: dict[str, np.ndarray] = {}
 
     def batches(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -76,17 +76,3 @@ class Source:
         branch = RationaleBranch.from_config(config)
         branch.build((None, None, None, self.encoder.channels))
         return branch
-
-
-class _Maps(keras.Model):
-    """The encoder's feature maps, compiled."""
-
-    def __init__(self, encoder):
-        super().__init__(name="feature_maps")
-        self.encoder = encoder
-        self.built = True
-        if keras.backend.backend() == "tensorflow":
-            self.jit_compile = False
-
-    def call(self, images, training=False):
-        return keras.ops.cast(self.encoder.feature_map(images), "float32")

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterable
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -11,6 +10,7 @@ from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
+from keras_cr.models.feature_maps import FeatureMaps
 from keras_cr.pretraining.measures import correlation
 from keras_cr.pretraining.neighbours import NeighbourBank
 from keras_cr.pretraining.rationale import Rationale
@@ -157,7 +157,7 @@ def _feature_maps(encoder, images, batch_size: int, max_images: int, mirror: boo
     batches = images
     if hasattr(images, "shape"):
         batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-    model = _Maps(encoder)
+    model = FeatureMaps(encoder)
     parts, mirrored, count = [], [], 0
     for batch in batches:
         batch = ops.convert_to_numpy(batch[0] if isinstance(batch, tuple | list) else batch)
@@ -171,19 +171,6 @@ def _feature_maps(encoder, images, batch_size: int, max_images: int, mirror: boo
     if not parts:
         raise ValueError("`images` must hold at least one image; received none.")
     return ops.concatenate(parts), ops.concatenate(mirrored) if mirror else None
-
-
-class _Maps(keras.Model):
-    """The encoder's feature maps, compiled."""
-
-    def __init__(self, encoder):
-        super().__init__(name="feature_maps")
-        self.encoder = encoder
-        self.built = True
-        self.jit_compile = False
-
-    def call(self, images, training=False):
-        return self.encoder.feature_map(images)
 
 
 def _in_chunks(function: Callable, maps, *others):
