@@ -41,6 +41,7 @@ class Control:
         prepare: from a `Source` to a function of rows (positions of images, `(B,)`) and their
             feature maps `(B, h, w, C)`, which gives weights `(B, h, w)`.
         concat: whether the plain average is put beside the pooled feature.
+        from_train: whether it is made of training images.
     """
 
     name: str
@@ -48,16 +49,12 @@ class Control:
     kind: str
     prepare: Callable[[Source], Weights]
     concat: bool = False
+    from_train: bool = False
 
-
-def missing_control(control: Control, dataset: "FineGrainedDataset") -> str | None:
-    """Why a control can't be had on a data set, or None."""
-    if control.kind == "bound" and dataset.masks is None and dataset.boxes is None:
-        return "the data set has neither masks nor boxes"
-    needs_train = ("mean_map", "center_branch", "mask_branch")
-    if control.name in needs_train and not dataset.is_train.any():
-        return "there is no training image"
-    return None
+    def available(self, dataset: "FineGrainedDataset") -> bool:
+        """Whether a data set has what it is made of: masks or boxes, training images."""
+        sees = self.kind != "bound" or dataset.masks is not None or dataset.boxes is not None
+        return sees and (not self.from_train or bool(dataset.is_train.any()))
 
 
 def add_controls(
@@ -74,7 +71,7 @@ def add_controls(
     Args:
         features: from `extract`, of an encoder with a branch.
         controls: names of `CONTROLS`, as a sequence or with commas between; None or `"all"` takes
-            all. Those that the data set can't give (masks) are left out.
+            all. Those that the data set can't give (masks, training images) are left out.
         seed: of fresh branches, of the order they are fitted in, and of who gets whose map.
         max_images: training images, evenly spread, that branches are fitted to.
 
@@ -97,7 +94,7 @@ def add_controls(
     weights_of = {
         name: control.prepare(source)
         for name, control in wanted.items()
-        if missing_control(control, features.dataset) is None
+        if control.available(features.dataset)
     }
     pool, average = RationalePooling(), features.embeddings.average_embedding
     embeddings, maps = ({name: [] for name in weights_of} for _ in range(2))
@@ -212,12 +209,14 @@ CONTROLS = {
             _fitted(
                 lambda source: np.broadcast_to(_center(source), source.train_maps.shape[:3]),
             ),
+            from_train=True,
         ),
         Control(
             "mean_map",
             "mean map of the training images",
             "control",
             _fixed(lambda source: source.rationale[source.features.rows("train")].mean(axis=0)),
+            from_train=True,
         ),
         Control("shuffled_maps", "another image's map", "control", _fixed(_shuffled)),
         Control(
@@ -225,6 +224,7 @@ CONTROLS = {
             "branch fitted to true masks",
             "bound",
             _fitted(lambda source: source.cells[source.train]),
+            from_train=True,
         ),
         Control("mask", "true mask", "bound", _fixed(lambda source: source.cells)),
         Control("rationale_root", "rationale, root", "variant", _of_rationale(np.sqrt)),
