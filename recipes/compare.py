@@ -62,6 +62,13 @@ RECIPES = {
         "augmentation": train_demo.AUGMENTATION,
         **train_demo.SETTINGS,
     },
+    "demo-resnet18": {
+        "read": train_demo.birds,
+        "augmentation": train_demo.AUGMENTATION,
+        **train_demo.SETTINGS,
+        "dataset": "demo_resnet18",
+        "backbone": "resnet18",
+    },
     "birds": {"read": birds, "dataset": "birds", **BIRDS},
     "birds-correlated": {
         "read": functools.partial(birds, background="correlated"),

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument(
         "--backbone",
-        help="a FILE.keras that ends in a 4-D feature map, or resnet18, resnet34 or resnet50",
+        help="a FILE.keras that ends in a 4-D feature map; resnet18, resnet34, resnet50, squeezenet",
     )
     start.add_argument(
         "--preset", help="an encoder: a preset's name, its folder, or hf://ORG/NAME[@REVISION]"
@@ -145,7 +145,7 @@ def _backbone(args: argparse.Namespace) -> "tuple[keras.Model, int]":
         OSError: the named one's weights can't be fetched.
     """
     from keras_cr.models import backbone_from_name
-    from keras_cr.models.resnet import BACKBONES
+    from keras_cr.models.backbones import BACKBONES
     from keras_cr.presets.convert import load_imagenet_weights
 
     if args.backbone.endswith(".keras"):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr.layers import RationaleBranch, RationalePooling
-from keras_cr.models.resnet import backbone_from_name
+from keras_cr.models.backbones import backbone_from_name
 
 POOLINGS = ("rationale", "average", "concat")
 
@@ -21,7 +21,7 @@ class CommonRationaleEncoder(keras.Model):
     Args:
         backbone: a Keras model from RGB 0..255 to a 4-D feature map `(B, h, w, C)` (from
             `keras_cr.models`, keras.applications, keras_hub, keras_cv, or your own), or a name:
-            `"resnet18"`, `"resnet34"`, `"resnet50"` (random weights).
+            `"resnet18"`, `"resnet34"`, `"resnet50"`, `"squeezenet"` (random weights).
         num_detectors: number of 1x1 detectors in the branch, `K` in the paper.
         pooling: `"rationale"`, `"average"`, or `"concat"` (both, one after the other).
         image_size: side of the images in pixels, or `(H, W)`. If given, the map's size is checked

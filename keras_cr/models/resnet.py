@@ -179,23 +179,3 @@ def resnet34(**kwargs) -> ResNet:
 def resnet50(**kwargs) -> ResNet:
     """ResNet-50: 23.5 M parameters, 2048 channels. Keywords as for `ResNet`."""
     return ResNet((3, 4, 6, 3), bottleneck=True, **({"name": "resnet50"} | kwargs))
-
-
-BACKBONES = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
-
-
-def backbone_from_name(name: str, **kwargs) -> ResNet:
-    """Builds a backbone by its name.
-
-    Args:
-        name: one of `"resnet18"`, `"resnet34"`, `"resnet50"`.
-        **kwargs: as for `ResNet`.
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    if name not in BACKBONES:
-        raise ValueError(
-            f"`backbone` must be a Keras model or one of {sorted(BACKBONES)}. Received: {name!r}"
-        )
-    return BACKBONES[name](**kwargs)
