@@ -1,12 +1,22 @@
 """What `verify` says of a data set's folder."""
 
 import dataclasses
+from collections.abc import Mapping
 
 OFFICIAL = {
     "aircraft": {"train": 6667, "test": 3333, "classes": 100},
     "cars": {"train": 8144, "test": 8041, "classes": 196},
     "cub": {"train": 5994, "test": 5794, "classes": 200},
 }
+
+
+def odd_counts(found: Mapping[str, int], official: Mapping[str, int]) -> list[str]:
+    """The counts that are not the official ones, each in words: "7 classes instead of 200"."""
+    return [
+        f"{found[what]} {'classes' if what == 'classes' else f'{what} images'} instead of {count}"
+        for what, count in official.items()
+        if found[what] != count
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from keras_cr.data.cub import read_cub
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.folder import read_image_folder
 from keras_cr.data.images import DOES_NOT_DECODE, data_fault
-from keras_cr.data.report import OFFICIAL, Finding, Report
+from keras_cr.data.report import OFFICIAL, Finding, Report, odd_counts
 
 READERS: dict[str, Callable[[str | os.PathLike], FineGrainedDataset]] = {
     "aircraft": read_aircraft,
@@ -99,11 +99,8 @@ def _count(report: Report, dataset: FineGrainedDataset) -> None:
         )
         counts = zip(train, test, strict=True)
         report.per_class = dict(zip(dataset.class_names, counts, strict=True))
-    for what, expected in OFFICIAL.get(report.name, {}).items():
-        if (found := getattr(report, what)) != expected:
-            unit = "classes" if what == "classes" else f"{what} images"
-            text = f"{found} {unit} instead of {expected}"
-            report.problems.append(Finding("count", text))
+    for text in odd_counts(vars(report), OFFICIAL.get(report.name, {})):
+        report.problems.append(Finding("count", text))
 
 
 def _hidden_files(data_dir: str | os.PathLike) -> list[Finding]:

@@ -20,6 +20,7 @@ from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import load_image
 from keras_cr.data.download import Archive
 from keras_cr.data.images import UnreadableImageError, image_fault
+from keras_cr.data.report import odd_counts
 
 try:
     import importlib_resources  # noqa: F401, TFDS needs it later and does not declare it
@@ -118,8 +119,14 @@ class Builder(core.GeneratorBasedBuilder, skip_registration=True):
 
     def _check(self, dataset: FineGrainedDataset, folder: Path | None) -> None:
         """Refuses a download whose counts are not the official ones, and missing boxes or masks."""
-        if odd := _differences(dataset, self._official()):
-            message = f"{self.name}: not the official counts, but {odd}"
+        train = int(dataset.is_train.sum())
+        found = {
+            "train": train,
+            "test": len(dataset) - train,
+            "classes": dataset.num_classes,
+        }
+        if odd := odd_counts(found, self._official()):
+            message = f"{self.name}: not the official counts, but {', '.join(odd)}"
             if folder is None:
                 raise ValueError(f"{message}; remove the download and try again.")
             warnings.warn(f"{message}, in {folder}.", stacklevel=2)
@@ -149,20 +156,6 @@ class Builder(core.GeneratorBasedBuilder, skip_registration=True):
             if self.builder_config.masks:
                 example["mask"] = dataset.masks[row]
             yield name, example
-
-
-def _differences(dataset: FineGrainedDataset, official: dict[str, int]) -> str:
-    """The counts that are not the official ones, in words; empty where all are."""
-    found = {
-        "train": int(dataset.is_train.sum()),
-        "test": int((~dataset.is_train).sum()),
-        "classes": dataset.num_classes,
-    }
-    return ", ".join(
-        f"{found[what]} {'classes' if what == 'classes' else f'{what} images'} instead of {count}"
-        for what, count in official.items()
-        if found[what] != count
-    )
 
 
 def _unpack(files: Sequence[Path], folder: Path, name: str) -> Path:
