@@ -18,3 +18,15 @@ def _seeded(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_CR_HOME", str(tmp_path / "keras_cr_home"))
     yield
     keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture(params=["lfs"])
+def hub(request, tmp_path, monkeypatch):
+    """A running Hub; "lfs" or "xet" is how large files travel."""
+    from tests.hub.client import TOKENS, point_at
+    from tests.hub.server import HubServer
+
+    xet = request.param == "xet"
+    with HubServer(tmp_path / "server", tokens=TOKENS, xet=xet) as server:
+        point_at(server.url, tmp_path / "client", monkeypatch, xet)
+        yield server

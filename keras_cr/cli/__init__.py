@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
-from keras_cr.cli import data, embed, evaluate, explain, fit
+from keras_cr.cli import data, embed, evaluate, explain, fit, presets
 from keras_cr.version import __version__
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "embed": embed,
     "data": data,
     "fit": fit,
+    "presets": presets,
 }
 
 
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-cr",
-        description="Common rationales for fine-grained images: see, measure, embed and fit.",
+        description="Common rationales for fine-grained images: see, measure, embed, fit, share.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"keras_cr {__version__}")

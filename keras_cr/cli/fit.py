@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument(
         "--backbone",
-        help="a FILE.keras that ends in a 4-D feature map; resnet18, resnet34, resnet50, squeezenet",
+        help="a FILE.keras that ends in a 4-D feature map, or resnet18, resnet34, ... squeezenet",
     )
     start.add_argument(
         "--preset", help="an encoder: a preset's name, its folder, or hf://ORG/NAME[@REVISION]"

@@ -18,6 +18,7 @@ from keras_cr.data import (
     image_batches,
     two_views,
 )
+from keras_cr.data.cache import check_cache
 from keras_cr.evaluation import (
     Evaluation,
     add_controls,
@@ -83,7 +84,7 @@ class Run:
         Raises:
             ValueError: `output` holds another run, or can't be resumed with these settings; a
                 batch is larger than the training set; `init` can't be loaded; `monitor_every` is
-                set for images without labels.
+                set for images without labels; `cache` can't be written or is too large.
             UnreadableImageError: an image can't be read and `skip_bad` is off.
             OSError: the data or the initial weights are not there.
             ImportError: `tensorboard` is set and TensorBoard is missing.
@@ -100,6 +101,8 @@ class Run:
                 f"--batch-size must be at most the number of training images, {images} in "
                 f"{dataset.name!r}. Received: {settings.batch_size}"
             )
+        if settings.epochs:
+            check_cache(dataset.split("train"), settings.cache)
         build_rationale(settings, int(dataset.is_train.sum()))  # for its errors
         encoder = build_encoder(settings, build_backbone)
         output = _output_path(settings, name)
@@ -130,12 +133,13 @@ class Run:
         metrics = after.metrics | {"initialization": before.metrics}
 
         encoder = with_precision(encoder, "float32")
-        details = {"name": self.name, "source": _source(settings), "metrics": metrics}
+        source = _source(settings) | {"config": settings.of_the_run()}
+        details = {"name": self.name, "source": source, "metrics": metrics}
         for folder in (output / "preset", store_path(self.name))[: 1 + self.store]:
             encoder.save_to_preset(folder, **details)
-        source = details["source"]
+        source = _source(settings)
         if self.watching:
-            source = source | {"health": "; ".join(self.watching[0].findings) or "no findings"}
+            source["health"] = "; ".join(self.watching[0].findings) or "no findings"
         write_pictures(output, settings, before, after, source)
         write_numbers(output, after, metrics)  # metrics.json last: a run that has it is whole
         print(format_table({"initialization": before.metrics, "trained": after.metrics}))
@@ -181,6 +185,7 @@ class Run:
                 epochs=settings.epochs - first_epoch,
                 first_epoch=first_epoch,
                 whole_images=bool(pretrainer.rationale and pretrainer.rationale.whole_images),
+                cache=settings.cache,
             )
             pretrainer.fit(
                 views,

@@ -5,6 +5,7 @@ from keras_cr.presets.errors import (
     CorruptPresetError,
     ForeignPresetError,
     HubAccessError,
+    HubBusyError,
     HubError,
     HubOfflineError,
     HubRepoNotFoundError,
@@ -13,15 +14,21 @@ from keras_cr.presets.errors import (
     NewerPresetError,
     OccupiedFolderError,
     PresetError,
+    PublishConflictError,
+    PublishVerificationError,
     UnknownPresetError,
     UnpublishedPresetError,
     WrongClassError,
 )
 from keras_cr.presets.load import load_preset
+from keras_cr.presets.model_card import model_card
+from keras_cr.presets.publish import Published, publish
+from keras_cr.presets.register import register
 from keras_cr.presets.registry import Card, PresetInfo, card, cards, list_presets
 from keras_cr.presets.save import save_preset
 from keras_cr.presets.schema import validate_card
 from keras_cr.presets.store import home, store_path, stored_presets
+from keras_cr.presets.verify import verify_preset
 
 __all__ = [
     "Card",
@@ -29,6 +36,7 @@ __all__ = [
     "CorruptPresetError",
     "ForeignPresetError",
     "HubAccessError",
+    "HubBusyError",
     "HubError",
     "HubOfflineError",
     "HubRepoNotFoundError",
@@ -38,6 +46,9 @@ __all__ = [
     "OccupiedFolderError",
     "PresetError",
     "PresetInfo",
+    "PublishConflictError",
+    "PublishVerificationError",
+    "Published",
     "UnknownPresetError",
     "UnpublishedPresetError",
     "WrongClassError",
@@ -46,8 +57,12 @@ __all__ = [
     "home",
     "list_presets",
     "load_preset",
+    "model_card",
+    "publish",
+    "register",
     "save_preset",
     "store_path",
     "stored_presets",
     "validate_card",
+    "verify_preset",
 ]

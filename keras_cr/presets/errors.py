@@ -42,7 +42,7 @@ class CardError(PresetError):
 
 
 class HubError(PresetError):
-    """A preset could not be fetched from the Hugging Face Hub."""
+    """A preset could not be fetched from the Hugging Face Hub, or published on it."""
 
 
 class HubRepoNotFoundError(HubError):
@@ -59,6 +59,18 @@ class HubRevisionNotFoundError(HubError):
 
 class HubOfflineError(HubError):
     """Not in the cache, and the Hub is out of reach or must not be asked."""
+
+
+class HubBusyError(HubError):
+    """The Hub answers that it is out of order, again and again."""
+
+
+class PublishConflictError(HubError):
+    """Somebody else published there meanwhile, or the tag names another commit."""
+
+
+class PublishVerificationError(HubError):
+    """What was published and downloaded again is not what was meant; it has no tag."""
 
 
 def brief(error: BaseException, length: int = 300) -> str:

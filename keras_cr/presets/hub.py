@@ -1,21 +1,30 @@
 """Fetching a preset's files from the Hugging Face Hub: all of them from one commit."""
 
+import contextlib
 import os
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from keras_cr.presets.errors import (
     HubAccessError,
+    HubBusyError,
     HubError,
     HubOfflineError,
     HubRepoNotFoundError,
     HubRevisionNotFoundError,
     PresetError,
+    PublishConflictError,
     brief,
 )
 from keras_cr.version import __version__
 
 SCHEME = "hf://"
+_PAUSES = (
+    0.5,
+    2.0,
+)  # seconds before a busy Hub is asked again; the client does so for some requests
 _HANDLE = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
 
 
@@ -52,6 +61,7 @@ def fetch(
     token: str | bool | None = None,
     cache_dir: str | os.PathLike | None = None,
     local_files_only: bool = False,
+    force: bool = False,
 ) -> Path:
     """Downloads files of one commit into the Hub's cache, or finds them there.
 
@@ -62,9 +72,10 @@ def fetch(
         token: a token, True for the one stored by `hf auth login`, False for none.
         cache_dir: the cache; None is huggingface_hub's own.
         local_files_only: never use the network.
+        force: download what is in the cache once more.
 
     Returns:
-        The folder that holds the files.
+        The folder that holds the files; its name is the commit.
 
     Raises:
         HubRepoNotFoundError, HubAccessError, HubRevisionNotFoundError, HubOfflineError: as named.
@@ -72,30 +83,60 @@ def fetch(
     """
     from huggingface_hub import snapshot_download
 
+    pauses = iter(_PAUSES)
+    while True:
+        try:
+            with explained(repo, "downloaded", revision, local_files_only):
+                return Path(
+                    snapshot_download(
+                        repo,
+                        revision=revision,
+                        allow_patterns=list(files),
+                        token=token,
+                        cache_dir=None if cache_dir is None else Path(cache_dir).expanduser(),
+                        local_files_only=local_files_only,
+                        force_download=force,
+                        library_name="keras_cr",
+                        library_version=__version__,
+                    )
+                )
+        except HubBusyError:
+            if (pause := next(pauses, None)) is None:
+                raise
+            time.sleep(pause)
+
+
+@contextlib.contextmanager
+def explained(
+    repo: str, done: str, revision: str | None = None, local_only: bool = False
+) -> Iterator[None]:
+    """Turns whatever the Hub's client raises inside into one of our errors, with the way out.
+
+    Args:
+        repo: "org/name".
+        done: what could not be done, such as "downloaded".
+        revision: the branch, tag or commit that was asked for.
+        local_only: whether the network must not be used.
+    """
     try:
-        return Path(
-            snapshot_download(
-                repo,
-                revision=revision,
-                allow_patterns=list(files),
-                token=token,
-                cache_dir=None if cache_dir is None else Path(cache_dir).expanduser(),
-                local_files_only=local_files_only,
-                library_name="keras_cr",
-                library_version=__version__,
-            )
-        )
+        yield
+    except PresetError:
+        raise
     except Exception as error:  # the transport's own errors come through as they are
-        raise _explained(error, repo, revision, local_files_only) from error
+        raise _explained(error, repo, done, revision, local_only) from error
 
 
-def _explained(error: Exception, repo: str, revision: str | None, local_only: bool) -> HubError:
-    """The same failure as one of our errors, with the way out."""
+def _explained(
+    error: Exception, repo: str, done: str, revision: str | None, local_only: bool
+) -> HubError:
+    """The same failure as one of our errors."""
     from huggingface_hub import errors, is_offline_mode
 
     handle = f"{SCHEME}{repo}" + (f"@{revision}" if revision else "")
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     status = getattr(getattr(cause, "response", None), "status_code", None)
+    if isinstance(error, errors.LocalTokenNotFoundError):
+        return HubAccessError(f"{handle}: there is no token; pass token=, or run hf auth login.")
     if isinstance(error, errors.GatedRepoError):
         return HubAccessError(
             f"{handle} is gated: ask for access on its page, then pass token= or run hf auth login."
@@ -104,6 +145,11 @@ def _explained(error: Exception, repo: str, revision: str | None, local_only: bo
         return HubAccessError(
             f"{handle}: the Hub refused the token (HTTP {status}); pass a valid one as token=, or "
             "run hf auth login."
+        )
+    if status in (409, 412):
+        return PublishConflictError(
+            f"{handle}: somebody else published there meanwhile (HTTP {status}); look at it, then "
+            "publish again."
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return HubRepoNotFoundError(
@@ -121,4 +167,16 @@ def _explained(error: Exception, repo: str, revision: str | None, local_only: bo
         else:
             reason = f"the Hub cannot be reached ({brief(cause)}); try again with network"
         return HubOfflineError(f"{handle} is not in the cache, and {reason}.")
-    return HubError(f"{handle} could not be downloaded ({brief(error)}); try again.")
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return HubOfflineError(f"{handle} could not be {done}: HF_HUB_OFFLINE is set; unset it.")
+    if type(error).__module__.startswith("httpx") and status is None:
+        return HubOfflineError(
+            f"{handle} could not be {done}: the Hub cannot be reached ({brief(error)}); try again "
+            "with network."
+        )
+    if status is not None and status >= 500:
+        return HubBusyError(
+            f"{handle} could not be {done}: the Hub is out of order (HTTP {status}); try again "
+            "later."
+        )
+    return HubError(f"{handle} could not be {done} ({brief(error)}); try again.")

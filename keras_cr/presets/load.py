@@ -51,7 +51,8 @@ def load_preset(
 
     Args:
         name_or_handle: a folder; `hf://org/name[@revision]`; or a name, looked up in the local
-            store and then among the cards.
+            store and then among the cards, whose weights are inside the package or on the Hub.
+            A copy in the Hub's cache that turns out to be damaged is downloaded once more.
         expected: the model class the preset must hold, or a tuple of them.
         load_weights: False builds the architecture with fresh weights.
         dtype: a dtype policy to load under, such as "bfloat16" or "mixed_bfloat16". Defaults to
@@ -82,14 +83,23 @@ def load_preset(
     """
     if dtype is not None:
         dtype = float_policy(dtype)
-    options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    options = {
+        "token": token,
+        "cache_dir": cache_dir,
+        "local_files_only": local_files_only,
+        "force": False,
+    }
     files = FILES if load_weights else (CONFIG, MANIFEST)
     for _ in range(_ATTEMPTS):  # another process may replace the folder meanwhile
-        preset = _locate(name_or_handle, revision, files, options)
+        preset = locate(name_or_handle, revision, files, options)
         before = _identity(preset.folder)
         try:
             model = _load(preset, expected, load_weights, dtype)
-        except PresetError:
+        except PresetError as error:
+            damaged = isinstance(error, CorruptPresetError) and preset.downloaded
+            if damaged and not (local_files_only or options["force"]):
+                options["force"] = True  # once more, over the damaged copy
+                continue
             if before and _identity(preset.folder) == before:
                 raise
         else:
@@ -107,10 +117,19 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def _locate(
+def locate(
     handle: str | os.PathLike, revision: str | None, files: tuple[str, ...], options: dict[str, Any]
 ) -> Located:
-    """Finds a preset's folder on this machine, downloading it when it has to be."""
+    """Finds a preset's folder on this machine, downloading it when it has to be.
+
+    Args:
+        handle, revision: as for `load_preset`.
+        files: names of the files that are needed.
+        options: keywords of `hub.fetch`.
+
+    Raises:
+        PresetError: as `load_preset`, for whatever can go wrong before the files are read.
+    """
     if not isinstance(handle, str | os.PathLike) or not os.fspath(handle):
         raise PresetError(
             "name_or_handle must be a preset's name, a folder or 'hf://org/name'; received "
@@ -138,6 +157,9 @@ def _locate(
         if settled(folder):
             return Located(folder, f"Preset {text!r} in the local store ({str(folder)!r})")
     entry = card(text)
+    if entry.packaged:
+        label = f"Preset {text!r} in the package ({str(entry.folder)!r})"
+        return Located(entry.folder, label, "install keras-cr again", entry.files)
     if not entry.pinned:
         raise UnpublishedPresetError(unpublished_message(entry))
     return _fetched(text, entry.repo, entry.commit, files, options, entry.files)
@@ -154,7 +176,7 @@ def _fetched(
     """A preset in the Hub's cache."""
     folder = hub.fetch(repo, revision, files, **options)
     remedy = f"delete its copy in the cache ({str(folder)!r}) and load it again"
-    return Located(folder, f"Preset {name!r}", remedy, pins)
+    return Located(folder, f"Preset {name!r}", remedy, pins, downloaded=True)
 
 
 def _load(preset: Located, expected: Any, load_weights: bool, dtype: Any) -> keras.Model:

@@ -36,12 +36,14 @@ class Located:
         label: what the user asked for, for messages.
         remedy: what helps when a file is damaged.
         pins: sha256 and size of files as its card pins them; empty when nothing is pinned.
+        downloaded: whether the folder is in the Hub's cache.
     """
 
     folder: Path
     label: str
     remedy: str = "save the preset again or get a fresh copy"
     pins: Mapping[str, Mapping[str, Any]] | None = None
+    downloaded: bool = False
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

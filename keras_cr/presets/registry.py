@@ -9,7 +9,9 @@ from typing import Any
 import keras_cr
 from keras_cr.presets.errors import CardError, UnknownPresetError
 from keras_cr.presets.schema import validate_card
-from keras_cr.presets.store import store_path, stored_presets, valid_name
+from keras_cr.presets.store import home, store_path, stored_presets, valid_name
+
+PACKAGED = Path(__file__).parent / "packaged"  # presets that come with the package
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Card:
     repo: str | None
     commit: str | None
     files: Mapping[str, Mapping[str, Any]]
+    packaged: bool
     metrics: str | Mapping[str, Any]
     licence: str
     intended_use: str
@@ -38,6 +41,11 @@ class Card:
         """Whether weights are published: a repository, a commit and every file's sha256."""
         return self.commit is not None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the weights lie inside the package, or None."""
+        return PACKAGED / self.name if self.packaged else None
+
 
 @dataclass(frozen=True)
 class PresetInfo:
@@ -48,12 +56,21 @@ class PresetInfo:
         title: its card's title, empty without a card.
         stored: its folder in the local store, or None.
         published: whether its card pins weights on the Hub.
+        packaged: whether its weights are inside the package.
     """
 
     name: str
     title: str
     stored: Path | None
     published: bool
+    packaged: bool
+
+    @property
+    def where(self) -> str:
+        """Where `from_preset` takes it from: "store", "package", "hub" or "not published"."""
+        if self.stored:
+            return "store"
+        return "package" if self.packaged else "hub" if self.published else "not published"
 
 
 def cards_folder() -> Path:
@@ -63,13 +80,27 @@ def cards_folder() -> Path:
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
+def own_cards_folder() -> Path:
+    """Where `register` puts cards: a checkout's weights_card/, else `home()`/cards."""
+    folder = cards_folder()
+    return home() / "cards" if folder.parent == Path(keras_cr.__file__).parent else folder
+
+
+def _paths() -> dict[str, Path]:
+    """The cards' files by name; the package's own go before those of `home()`."""
+    found = {}
+    for folder in (home() / "cards", cards_folder()):
+        found |= {path.stem: path for path in folder.glob("*.yaml")}
+    return dict(sorted(found.items()))
+
+
 def cards() -> dict[str, Card]:
-    """Every card, by name.
+    """Every card, by name: those of the package, and those that `register` made.
 
     Raises:
         CardError: if one cannot be read or breaks the schema.
     """
-    return {path.stem: _read(path) for path in sorted(cards_folder().glob("*.yaml"))}
+    return {name: read_card(path) for name, path in _paths().items()}
 
 
 def card(name: str) -> Card:
@@ -79,10 +110,10 @@ def card(name: str) -> Card:
         UnknownPresetError: if there is none; names that come close are in the message.
         CardError: if it cannot be read or breaks the schema.
     """
-    path = cards_folder() / f"{name}.yaml"
-    if not valid_name(name) or not path.is_file():
+    path = _paths().get(name) if valid_name(name) else None
+    if path is None:
         raise unknown(name)
-    return _read(path)
+    return read_card(path)
 
 
 def list_presets() -> list[PresetInfo]:
@@ -94,6 +125,7 @@ def list_presets() -> list[PresetInfo]:
             known[name].title if name in known else "",
             stored.get(name),
             name in known and known[name].pinned,
+            name in known and known[name].packaged,
         )
         for name in sorted(known.keys() | stored.keys())
     ]
@@ -101,7 +133,7 @@ def list_presets() -> list[PresetInfo]:
 
 def unknown(name: object) -> UnknownPresetError:
     """The error for a name that nothing has, with the names that come close."""
-    names = sorted({path.stem for path in cards_folder().glob("*.yaml")} | stored_presets().keys())
+    names = sorted(_paths().keys() | stored_presets().keys())
     close = difflib.get_close_matches(str(name), names, n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known names: {names}."
     return UnknownPresetError(
@@ -119,7 +151,12 @@ def unpublished_message(entry: Card) -> str:
     )
 
 
-def _read(path: Path) -> Card:
+def read_card(path: Path) -> Card:
+    """A card's file, checked.
+
+    Raises:
+        CardError: if it cannot be read, breaks the schema or has another name than its file.
+    """
     import yaml
 
     try:

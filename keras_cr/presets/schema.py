@@ -9,6 +9,7 @@ from keras_cr.presets.manifest import FILES, is_fingerprint
 from keras_cr.presets.store import valid_name
 
 NOT_MEASURED = "not measured"
+NOT_STATED = "not stated"
 
 _Rule = tuple[str, Callable[[Any], bool]]  # what is expected, and the check of it
 
@@ -17,12 +18,21 @@ def _matches(pattern: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
+def _or_not_stated(rule: _Rule) -> _Rule:
+    return f"{rule[0]} or {NOT_STATED!r}", lambda value: value == NOT_STATED or rule[1](value)
+
+
 def _or_null(rule: _Rule) -> _Rule:
     return f"{rule[0]} or null", lambda value: value is None or rule[1](value)
 
 
 _TEXT: _Rule = ("text", lambda value: isinstance(value, str) and bool(value.strip()))
 _COUNT: _Rule = ("a positive integer", lambda value: type(value) is int and value > 0)
+_SEEDS: _Rule = (
+    "a list of integers",
+    lambda value: isinstance(value, list) and value and all(type(seed) is int for seed in value),
+)
+_FLAG: _Rule = ("true or false", lambda value: type(value) is bool)
 _URL: _Rule = ("a URL", _matches(r"https?://\S+"))
 _MAPPING: _Rule = ("a mapping", lambda value: isinstance(value, Mapping))
 
@@ -40,9 +50,13 @@ _CARD: dict[str, _Rule] = {
         "a mapping of file names to their sha256 and size",
         lambda value: isinstance(value, Mapping) and all(map(is_fingerprint, value.values())),
     ),
+    "packaged": _FLAG,
     "metrics": (
-        f"a mapping of measured values or {NOT_MEASURED!r}",
-        lambda value: value == NOT_MEASURED or (isinstance(value, Mapping) and bool(value)),
+        f"a mapping of measured values with their 'protocol', or {NOT_MEASURED!r}",
+        lambda value: (
+            value == NOT_MEASURED
+            or (isinstance(value, Mapping) and isinstance(value.get("protocol"), Mapping))
+        ),
     ),
     "licence": _TEXT,
     "intended_use": _TEXT,
@@ -52,14 +66,18 @@ _CARD: dict[str, _Rule] = {
 }
 _DATA: dict[str, _Rule] = {
     "name": _TEXT,
-    "url": _URL,
-    "classes": _COUNT,
-    "train": _COUNT,
-    "test": _COUNT,
+    "url": _or_not_stated(_URL),
+    "classes": _or_null(_COUNT),
+    "train": _or_null(_COUNT),
+    "test": _or_null(_COUNT),
     "licence": _TEXT,
 }
 _RECIPE: dict[str, _Rule] = {
-    "command": ("a command beginning with 'python recipes/'", _matches(r"python recipes/\S.*"))
+    "command": _or_not_stated(
+        ("a command beginning with 'python recipes/'", _matches(r"python recipes/\S.*"))
+    ),
+    "config": _or_null(_MAPPING),
+    "seeds": _or_null(_SEEDS),
 }
 
 
@@ -78,11 +96,17 @@ def validate_card(card: Any) -> None:
     _check(label, "", card, _CARD)
     _check(label, "data.", card["data"], _DATA)
     _check(label, "recipe.", card["recipe"], _RECIPE)
-    pins = {"repo": card["repo"], "commit": card["commit"], "files": card["files"]}
-    if any(pins.values()) and not (all(pins.values()) and set(pins["files"]) == set(FILES)):
+    files, hub = card["files"], (card["repo"], card["commit"])
+    if files and set(files) != set(FILES):
         raise CardError(
-            f"{label}: repo, commit and files are pinned together or not at all, and files must be "
-            f"exactly {', '.join(FILES)}; received {pins}."
+            f"{label}: files must be exactly {', '.join(FILES)}, or none; received "
+            f"{', '.join(files)}."
+        )
+    if bool(files) != (card["packaged"] or all(hub)) or (any(hub) and not all(hub)):
+        raise CardError(
+            f"{label}: repo, commit and files are pinned together or not at all, and files alone "
+            f"where packaged is true; received repo={hub[0]!r}, commit={hub[1]!r}, "
+            f"packaged={card['packaged']}, {len(files)} files."
         )
 
 

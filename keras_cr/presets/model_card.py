@@ -1,0 +1,190 @@
+"""README.md on the Hub: what a preset's page says, made from its manifest and its card."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from keras_cr.presets.schema import NOT_MEASURED, NOT_STATED
+
+if TYPE_CHECKING:
+    from keras_cr.presets.registry import Card
+
+PAPER = "https://arxiv.org/abs/2303.01669"
+_TAGS = ["keras", "keras_cr", "self-supervised", "fine-grained", "image-retrieval"]
+_LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "CC-BY-4.0": "cc-by-4.0"}  # the Hub's names
+_HEADLINE = (  # group, key, the Hub's metric type, title, and whether it is a fraction
+    ("retrieval", "rank1", "recall_at_1", "retrieval, rank 1", True),
+    ("retrieval", "map", "mean_average_precision", "retrieval, mAP", True),
+    ("linear_probe", "top1", "accuracy", "linear probe, top 1", True),
+    ("knn", "top1", "accuracy", "k-NN, top 1", True),
+    ("localization", "energy_ratio", "energy_ratio", "energy on the foreground / its area", False),
+)
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The few numbers of a run's metrics.json that a card holds, with their protocol.
+
+    Args:
+        metrics: in the layout of metrics.json, or of a preset's manifest.
+
+    Returns:
+        `retrieval`, `linear_probe`, `knn`, `localization`, the same under `average_pooling`, and
+        `protocol`; only what was measured. Empty without a protocol.
+    """
+    protocol = metrics.get("protocol")
+    if not isinstance(protocol, Mapping):
+        return {}
+
+    def groups(scores: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for group, key, *_ in _HEADLINE:
+            value = (scores.get(group) or {}).get(key)
+            if isinstance(value, int | float):
+                found.setdefault(group, {})[key] = round(float(value), 4)
+        return found
+
+    fields = ("dataset", "images", "classes", "image_size", "pooling", "seed", "checkpoint_rule")
+    measured = groups(metrics) | {"average_pooling": groups(metrics.get("average_pooling") or {})}
+    measured = {name: value for name, value in measured.items() if value}
+    if not measured:
+        return {}
+    return measured | {"protocol": {name: protocol[name] for name in fields if name in protocol}}
+
+
+def model_card(
+    manifest: Mapping[str, Any], card: "Card | None", repo: str, revision: str | None = None
+) -> str:
+    """The text of a published preset's README.md.
+
+    Args:
+        manifest: the preset's preset.json.
+        card: its card, or None.
+        repo: "org/name".
+        revision: the tag or commit that the text tells people to load.
+
+    Returns:
+        Markdown behind a YAML header with the Hub's metadata; in it, as `model-index`, what was
+        measured and nothing else.
+    """
+    from huggingface_hub import ModelCardData
+
+    known = card.__dict__ if card else {}
+    measured = known.get("metrics") or headline(manifest.get("metrics") or {}) or NOT_MEASURED
+    licence = known.get("licence") or manifest.get("licence") or NOT_STATED
+    title = _line(known.get("title") or manifest.get("name") or repo)
+    results = [] if measured == NOT_MEASURED else _eval_results(measured)
+    data = ModelCardData(
+        library_name="keras",
+        pipeline_tag="image-feature-extraction",
+        license=_LICENCES.get(licence, "other"),
+        tags=_TAGS,
+        **({"model_name": title, "eval_results": results} if results else {}),
+    )
+    handle = f"hf://{repo}" + (f"@{revision}" if revision else "")
+    name = str(manifest.get("class", "")).removeprefix("keras_cr>")
+    source, recipe = manifest.get("source") or {}, known.get("recipe") or {}
+    data_card = known.get("data") or {}
+    text = [
+        "---",
+        data.to_yaml().strip(),
+        "---",
+        "",
+        f"# {title}",
+        "",
+        _line(known.get("description") or f"A {name} preset of keras_cr."),
+        "",
+        "```python",
+        "import keras_cr",
+        "",
+        f'encoder = keras_cr.{name}.from_preset("{handle}")',
+        "embedding = encoder(images)  # images: RGB 0..255, (B, H, W, 3)",
+        "```",
+        "",
+        "Every file is checked by the sha256 in `preset.json` before the model is built.",
+        "",
+        "## How it was made",
+        "",
+        *_pairs(
+            {
+                "method": known.get("paper", PAPER),
+                "backbone": known.get("backbone"),
+                "data": data_card.get("name"),
+                "command": _code(recipe.get("command") or source.get("command")),
+                "seed": source.get("seed"),
+                "date": known.get("date") or source.get("date"),
+                "keras_cr": manifest.get("keras_cr"),
+                "Keras": manifest.get("keras"),
+                "parameters": manifest.get("parameters"),
+            }
+        ),
+        "",
+        "## What was measured",
+        "",
+        *(["Not measured."] if measured == NOT_MEASURED else _table(measured)),
+        "",
+        "## Use, limits, licences",
+        "",
+        *_pairs(
+            {
+                "intended use": known.get("intended_use") or NOT_STATED,
+                "limits": known.get("limits") or NOT_STATED,
+                "licence of the weights": licence,
+                "licence of the data": data_card.get("licence") or NOT_STATED,
+            }
+        ),
+        "",
+        "The method: Shu, van den Hengel, Liu, *Learning Common Rationale to Improve "
+        "Self-Supervised Representation for Fine-Grained Visual Recognition Problems*, CVPR 2023 "
+        f"([arXiv 2303.01669]({PAPER})).",
+    ]
+    return "\n".join(text) + "\n"
+
+
+def _eval_results(measured: Mapping[str, Any]) -> list:
+    from huggingface_hub import EvalResult
+
+    dataset = _line(measured["protocol"].get("dataset") or NOT_STATED)
+    return [
+        EvalResult(
+            task_type="image-feature-extraction",
+            dataset_type=dataset.lower().replace(" ", "_"),
+            dataset_name=dataset,
+            dataset_split="test",
+            metric_type=kind,
+            metric_name=title,
+            metric_value=measured[group][key],
+        )
+        for group, key, kind, title, _ in _HEADLINE
+        if key in measured.get(group, {})
+    ]
+
+
+def _table(measured: Mapping[str, Any]) -> list[str]:
+    protocol, average = measured["protocol"], measured.get("average_pooling", {})
+
+    def shown(scores: Mapping[str, Any], group: str, key: str, fraction: bool) -> str:
+        value = scores.get(group, {}).get(key)
+        return "-" if value is None else f"{100 * value:.1f} %" if fraction else f"{value:.2f}"
+
+    rows = [
+        f"| {title} | {shown(measured, group, key, fraction)} "
+        f"| {shown(average, group, key, fraction)} |"
+        for group, key, _, title, fraction in _HEADLINE
+        if key in measured.get(group, {})
+    ]
+    told = "; ".join(f"{name.replace('_', ' ')}: {_line(v)}" for name, v in protocol.items())
+    return ["| test images | rationale | average pooling |", "| --- | --- | --- |", *rows, "", told]
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    return [f"- {name}: {_line(value)}" for name, value in values.items() if value is not None]
+
+
+def _code(text: str | None) -> str | None:
+    return None if text is None else f"`{text.replace('`', '')}`"
+
+
+def _line(value: Any) -> str:
+    """A value as one line that neither ends a table's cell nor begins an HTML tag."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_line(item)}" for key, item in value.items())
+    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
