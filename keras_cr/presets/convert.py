@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from keras_cr.models import ResNet
+from keras_cr.models import ResNet, SqueezeNet
+from keras_cr.presets.load import load_preset
+from keras_cr.presets.registry import PACKAGED
 
 _PARAMETERS = {
     "weight": "gamma",
@@ -84,16 +86,22 @@ def _listed(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more if names else "none"
 
 
-def load_imagenet_weights(backbone: ResNet) -> None:
-    """Loads torchvision's first ImageNet weights, as timm publishes them on the Hugging Face Hub.
+def load_imagenet_weights(backbone: ResNet | SqueezeNet) -> None:
+    """Loads weights that were trained on ImageNet.
+
+    A ResNet gets torchvision's first weights, as timm publishes them on the Hugging Face Hub, a
+    SqueezeNet those of the packaged preset demo_squeezenet, without a network.
 
     Args:
-        backbone: a ResNet named `resnet18`, `resnet34` or `resnet50`.
+        backbone: one named `resnet18`, `resnet34`, `resnet50` or `squeezenet`.
 
     Raises:
         OSError: they can't be fetched (no network, say) and are not in the Hub's cache.
         ValueError: they don't fit the backbone.
     """
+    if isinstance(backbone, SqueezeNet):
+        backbone.set_weights(load_preset(PACKAGED / "demo_squeezenet").backbone.get_weights())
+        return
     from huggingface_hub import hf_hub_download
     from safetensors.numpy import load_file
 
