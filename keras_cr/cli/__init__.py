@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
-from keras_cr.cli import data, embed, evaluate, explain, fit, presets
+from keras_cr.cli import convert, data, embed, evaluate, explain, fit, presets
 from keras_cr.version import __version__
 
 COMMANDS = {
@@ -23,6 +23,7 @@ COMMANDS = {
     "data": data,
     "fit": fit,
     "presets": presets,
+    "convert": convert,
 }
 
 

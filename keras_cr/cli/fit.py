@@ -146,7 +146,7 @@ def _backbone(args: argparse.Namespace) -> "tuple[keras.Model, int]":
     """
     from keras_cr.models import backbone_from_name
     from keras_cr.models.backbones import BACKBONES
-    from keras_cr.presets.convert import load_imagenet_weights
+    from keras_cr.presets.imagenet import load_imagenet_weights
 
     if args.backbone.endswith(".keras"):
         model = _load(Path(args.backbone).expanduser())

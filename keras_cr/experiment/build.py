@@ -12,10 +12,12 @@ from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
 from keras_cr.presets import load_preset
 from keras_cr.presets.config import with_dtype
-from keras_cr.presets.convert import load_imagenet_weights
+from keras_cr.presets.convert import convert_checkpoint
+from keras_cr.presets.imagenet import load_imagenet_weights
 from keras_cr.pretraining import MoCo, Rationale
 from keras_cr.pretraining.fit_rationale import check_frozen
 
+CHECKPOINTS = (".pth", ".pt", ".pth.tar", ".ckpt", ".safetensors", ".npz")
 MAX_QUEUE = 65536
 MAX_BANK = 8192
 
@@ -45,6 +47,12 @@ def build_encoder(
     elif init.endswith(".keras"):
         model = keras.saving.load_model(init, compile=False)
         backbone = with_precision(model, settings.precision)
+    elif init.endswith(CHECKPOINTS):
+        converted = convert_checkpoint(init, image_size=settings.image_size).encoder
+        has_branch = converted.pooling == "rationale"
+        backbone = with_precision(
+            converted if has_branch else converted.backbone, settings.precision
+        )
     else:
         backbone = load_preset(init, expected=CommonRationaleEncoder, dtype=settings.precision)
     if isinstance(encoder := backbone, CommonRationaleEncoder):
@@ -119,6 +127,8 @@ def backbone_name(settings: Settings) -> str:
     """What the backbone is called in a preset's name."""
     if settings.init.endswith(".keras"):
         return Path(settings.init).stem
+    if settings.init.endswith(CHECKPOINTS):
+        return Path(settings.init).name.split(".")[0].lower()
     return settings.backbone
 
 

@@ -1,7 +1,9 @@
 """Presets: a model as a verified folder, loaded by name, by path or from the Hub."""
 
+from keras_cr.presets.checkpoint import read_checkpoint
 from keras_cr.presets.errors import (
     CardError,
+    CheckpointError,
     CorruptPresetError,
     ForeignPresetError,
     HubAccessError,
@@ -33,6 +35,7 @@ from keras_cr.presets.verify import verify_preset
 __all__ = [
     "Card",
     "CardError",
+    "CheckpointError",
     "CorruptPresetError",
     "ForeignPresetError",
     "HubAccessError",
@@ -59,6 +62,7 @@ __all__ = [
     "load_preset",
     "model_card",
     "publish",
+    "read_checkpoint",
     "register",
     "save_preset",
     "store_path",

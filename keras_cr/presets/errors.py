@@ -41,6 +41,10 @@ class CardError(PresetError):
     """A card in weights_card/ breaks the schema."""
 
 
+class CheckpointError(PresetError):
+    """A file of another framework can't be read, or its tensors fit none of our networks."""
+
+
 class HubError(PresetError):
     """A preset could not be fetched from the Hugging Face Hub, or published on it."""
 

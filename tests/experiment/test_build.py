@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from keras_cr.experiment import Settings
-from keras_cr.experiment.build import build_encoder, build_rationale
+from keras_cr.experiment.build import backbone_name, build_encoder, build_rationale
+from keras_cr.models import ResNet
+from keras_cr.presets.convert import torchvision_names
 from keras_cr.pretraining import Rationale
 from tests.case import tiny_encoder
 
@@ -58,3 +60,18 @@ def test_a_preset_keeps_its_branch_unless_another_is_asked_for(tmp_path):
     assert (wider.num_detectors, wider.pooling) == (4, "rationale")
     for old, new in zip(encoder.backbone.weights, wider.backbone.weights, strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_checkpoint_of_another_framework(tmp_path):
+    trained = ResNet((1, 1), bottleneck=False, width=8, seed=3)
+    tensors = {}
+    for name, variable in torchvision_names(trained).items():
+        value = np.asarray(variable)
+        tensors[name] = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value
+    np.savez(tmp_path / "moco.npz", **tensors)
+    settings = Settings(init=str(tmp_path / "moco.npz"), image_size=64)
+    encoder = build_encoder(settings)
+    assert (encoder.pooling, encoder.num_detectors) == ("rationale", 1)
+    for ours, its in zip(encoder.backbone.weights, trained.weights, strict=True):
+        np.testing.assert_array_equal(ours, its)
+    assert backbone_name(settings) == "moco"

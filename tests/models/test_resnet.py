@@ -3,11 +3,7 @@ import numpy as np
 import pytest
 
 from keras_cr.models import ResNet, backbone_from_name, resnet18
-from keras_cr.presets.convert import (
-    load_imagenet_weights,
-    load_torchvision_weights,
-    torchvision_names,
-)
+from keras_cr.presets.convert import load_torchvision_weights, torchvision_names
 
 
 @pytest.mark.parametrize(
@@ -89,30 +85,3 @@ def test_weights_that_do_not_fit_change_nothing():
         load_torchvision_weights(small, weights | {"bn1.bias": np.zeros(9)})
     for old, new in zip(before, small.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-
-
-def test_imagenet_weights_come_from_the_hub(monkeypatch, tmp_path):
-    safetensors = pytest.importorskip("safetensors.numpy")
-    backbone, asked = resnet18(seed=0), []
-    weights = {n: np.array(value, "float32") for n, value in torch_like(backbone).items()}
-    safetensors.save_file(weights, tmp_path / "model.safetensors")
-
-    def download(repo, file):
-        asked.append((repo, file))
-        return tmp_path / file
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    load_imagenet_weights(backbone)
-    assert asked == [("timm/resnet18.tv_in1k", "model.safetensors")]
-    np.testing.assert_array_equal(backbone.get_layer("bn1").gamma, weights["bn1.weight"])
-
-
-def test_imagenet_weights_without_a_network(monkeypatch):
-    pytest.importorskip("safetensors")
-
-    def download(repo, file):
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    with pytest.raises(OSError, match=r"timm/resnet18.tv_in1k.*--init none"):
-        load_imagenet_weights(resnet18())

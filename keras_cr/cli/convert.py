@@ -1,0 +1,53 @@
+"""Turn a checkpoint of another framework into a preset.
+
+SOURCE is a `.pth`, `.pth.tar`, `.safetensors` or `.npz` file with a ResNet in it (torchvision's,
+timm's, MoCo's, lightly's, the LCR release's with its rationale branch), or hf://org/name with a
+model.safetensors, such as hf://timm/resnet50.tv_in1k. Nothing in the file is run, and torch is not
+needed. Tensors that are neither used nor known to be superfluous are refused and listed.
+
+Then give it a rationale, where the file has none: keras-cr fit DIR --preset FOLDER -o NEW
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="a file, or hf://org/name[@revision]")
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="the preset")
+    parser.add_argument(
+        "--prefix", help="what the network's names begin with, if there are several"
+    )
+    parser.add_argument("--image-size", type=int, help="side of its images, kept with the preset")
+    parser.add_argument("--licence", help="of the weights, kept with the preset")
+    parser.add_argument("--token", help="a Hub token (default: the stored one)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    from keras_cr.presets.convert import convert_checkpoint
+    from keras_cr.presets.hub import SCHEME
+    from keras_cr.presets.manifest import fingerprint
+    from keras_cr.presets.save import check_replaceable
+
+    folder = Path(args.output).expanduser()
+    check_replaceable(folder)
+    converted = convert_checkpoint(
+        args.source, prefix=args.prefix, image_size=args.image_size, token=args.token
+    )
+    source = {"command": args.command_line, "converted_from": args.source}
+    if not args.source.startswith(SCHEME):
+        path = Path(args.source).expanduser()
+        source |= {"converted_from": path.name, **fingerprint(path)}
+    folder = converted.encoder.save_to_preset(
+        folder, source=source | {"layout": converted.layout}, licence=args.licence
+    )
+    if args.json:
+        names = {"used": converted.used, "passed_over": converted.passed_over}
+        print(json.dumps({"folder": str(folder), "layout": converted.layout, **names}, indent=2))
+        return
+    heads = sorted({name.rsplit(".", 1)[0] for name in converted.passed_over})
+    print(f"{converted.layout}: {len(converted.used)} tensors used.")
+    print(f"Passed over: {', '.join(heads) if heads else 'nothing'}.")
+    print(f"Wrote {folder}. It pools by its {converted.encoder.pooling}.")

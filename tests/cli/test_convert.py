@@ -1,0 +1,48 @@
+"""keras-cr convert: a checkpoint in, a preset out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_cr.cli import main
+from keras_cr.models import ResNet
+from keras_cr.presets import load_preset
+from keras_cr.presets.convert import torchvision_names
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    tensors = {"queue": np.ones(3), "encoder_q.fc.weight": np.ones((2, 16))}
+    for name, variable in torchvision_names(ResNet((1, 1), False, width=8, seed=0)).items():
+        value = np.asarray(variable)
+        value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value
+        tensors[f"encoder_q.{name}"] = value
+    np.savez(tmp_path / "moco.npz", **tensors)
+    return tmp_path / "moco.npz"
+
+
+def test_a_preset_is_written(checkpoint, tmp_path, capsys):
+    folder = tmp_path / "preset"
+    argv = ["convert", str(checkpoint), "-o", str(folder), "--licence", "MIT"]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    assert "resnet under 'encoder_q.': 30 tensors used." in printed
+    assert "Passed over: encoder_q.fc, queue." in printed
+    assert load_preset(folder).pooling == "average"
+    manifest = json.loads((folder / "preset.json").read_text())
+    assert manifest["licence"] == "MIT"
+    assert manifest["source"]["converted_from"] == "moco.npz"
+    assert manifest["source"]["size"] == checkpoint.stat().st_size
+    assert main([*argv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["passed_over"] == ["queue", "encoder_q.fc.weight"]
+
+
+def test_mistakes(checkpoint, tmp_path, capsys):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    assert main(["convert", str(checkpoint), "-o", str(tmp_path / "taken")]) == 1
+    assert "which is not part of a preset" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "no.pth"), "-o", str(tmp_path / "new")]) == 1
+    assert "No such file" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,169 @@
+"""Other people's ResNets become encoders, whatever stands around them in the file."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cr import CommonRationaleEncoder
+from keras_cr.models import ResNet
+from keras_cr.presets import CheckpointError, load_preset
+from keras_cr.presets.convert import (
+    convert_checkpoint,
+    from_keras_resnet50,
+    load_torchvision_weights,
+    torchvision_names,
+)
+
+WIDTH = 8
+
+
+def small(seed=None):
+    return ResNet((1, 2), bottleneck=False, width=WIDTH, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """A small ResNet's tensors by torchvision's names, and what its classifier adds."""
+    rng = np.random.default_rng(0)
+    shapes = {name: tuple(v.shape) for name, v in torchvision_names(small(0)).items()}
+    drawn = {
+        name: rng.uniform(0.5, 1, (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape)
+        for name, shape in shapes.items()
+    }
+    drawn = {name: value.astype("float32") for name, value in drawn.items()}
+    counted = {"bn1.num_batches_tracked": np.array(5)}
+    return drawn | counted | {"fc.weight": np.zeros((10, 16)), "fc.bias": np.zeros(10)}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).uniform(0, 255, (2, 48, 48, 3)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def expected(weights, images):
+    backbone = small()
+    load_torchvision_weights(backbone, weights)
+    return np.asarray(CommonRationaleEncoder(backbone, 1, pooling="average")(images))
+
+
+def under(prefix, weights):
+    return {f"{prefix}{name}": value for name, value in weights.items()}
+
+
+def numbered(weights):
+    """As `nn.Sequential(*list(resnet.children())[:-1])` names them."""
+    places = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5}
+    split = [(name.split(".", 1), value) for name, value in weights.items()]
+    return {f"{places[first]}.{rest}": v for (first, rest), v in split if first in places}
+
+
+def moco(weights):
+    momentum = {name: -value for name, value in weights.items()}
+    heads = {
+        "fc.0.weight": np.ones((4, 4)),
+        "fc.0.bias": np.ones(4),
+        "fc.2.weight": np.ones((2, 4)),
+    }
+    own = {name: value for name, value in weights.items() if "fc." not in name} | heads
+    rest = {"queue": np.ones((2, 9)), "queue_ptr": np.array([3])}
+    return under("encoder_q.", own) | under("encoder_k.", momentum) | rest
+
+
+LAYOUTS = {
+    "torchvision": lambda weights: weights,
+    "MoCo": moco,
+    "MoCo under DataParallel": lambda weights: under("module.", moco(weights)),
+    "SimSiam": lambda weights: (
+        under("module.encoder.", weights) | {"module.predictor.0.weight": np.ones((2, 2))}
+    ),
+    "MoCo v3": lambda weights: (
+        under("module.base_encoder.", weights) | under("module.momentum_encoder.", weights)
+    ),
+    "lightly": lambda weights: (
+        under("backbone.", numbered(weights))
+        | under("backbone_momentum.", numbered(weights))
+        | {"projection_head.layers.0.weight": np.ones((2, 2))}
+    ),
+    "BYOL": lambda weights: (
+        under("online_network.encoder.", numbered(weights))
+        | under("target_network.encoder.", numbered(weights))
+        | {"online_network.projetion.net.0.weight": np.ones((2, 2))}
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(weights, images, expected, layout):
+    tensors = LAYOUTS[layout](weights)
+    converted = convert_checkpoint(tensors)
+    assert converted.encoder.pooling == "average"
+    np.testing.assert_allclose(converted.encoder(images), expected, atol=1e-5)
+    assert len(converted.used) == len(torchvision_names(small()))
+    assert len(converted.used) + len(converted.passed_over) == len(tensors)
+    assert not any("_k." in name or "momentum" in name for name in converted.used)
+
+
+@pytest.mark.parametrize("prefix", ["encoder_q.", "module.encoder_q."])
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_releases_branch(weights, images, prefix, inside):
+    rng = np.random.default_rng(2)
+    branch = {"conv16.weight": rng.standard_normal((4, 16, 1, 1)).astype("float32")}
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        branch[f"bn16.{name}"] = rng.uniform(0.5, 1, 4).astype("float32")
+    outside = prefix.removesuffix("encoder_q.")
+    tensors = under(prefix, weights) | under(prefix if inside else outside, branch)
+    encoder = convert_checkpoint(tensors).encoder
+    assert (encoder.num_detectors, encoder.pooling) == (4, "rationale")
+    seen = encoder.encode(images)
+    scores = np.einsum("bhwc,kc->bhwk", seen["feature_map"], branch["conv16.weight"][:, :, 0, 0])
+    scale = branch["bn16.weight"] / np.sqrt(branch["bn16.running_var"] + 1e-5)
+    scores = (scores - branch["bn16.running_mean"]) * scale + branch["bn16.bias"]
+    np.testing.assert_allclose(seen["detections"], scores, rtol=1e-3, atol=1e-3)
+
+
+def test_a_file_becomes_a_preset(weights, images, expected, tmp_path):
+    np.savez(tmp_path / "resnet.npz", **weights)
+    converted = convert_checkpoint(tmp_path / "resnet.npz", image_size=48)
+    loaded = load_preset(converted.encoder.save_to_preset(tmp_path / "preset"))
+    np.testing.assert_allclose(loaded(images), expected, atol=1e-5)
+    assert loaded.image_size == (48, 48)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w | {"layer2.0.se.weight": np.ones(3)}, "Unknown: layer2.0.se.weight"),
+        (lambda w: w | {"layer2.0.bn1.bias": np.ones(3)}, r"layer2.0.bn1.bias: expected \(16,\)"),
+        (lambda w: {n: v for n, v in w.items() if n != "bn1.bias"}, "Missing: bn1.bias"),
+        (lambda w: under("net.", w) | {"odd.weight": np.ones(3)}, "Tensors outside of 'net.'.*odd"),
+        (lambda w: under("a.", w) | under("b.", w), "Several networks; choose one.*a., b."),
+        (lambda w: {"conv1.weight": np.ones((8, 1, 3, 3))}, "No ResNet"),
+        (lambda w: w | {"conv16.weight": np.ones((4, 16, 1, 1))}, "A rationale branch has"),
+    ],
+)
+def test_what_does_not_fit_is_listed(weights, change, message):
+    with pytest.raises(CheckpointError, match=message):
+        convert_checkpoint(change(weights))
+
+
+def test_one_of_several(weights, images, expected):
+    other = {name: value * 2 for name, value in weights.items()}
+    tensors = under("target_a.", weights) | under("teacher.", other)
+    converted = convert_checkpoint(tensors, prefix="target_a.")
+    np.testing.assert_allclose(converted.encoder(images), expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_keras_resnet50(tmp_path):
+    application = keras.applications.ResNet50(include_top=False, weights=None)
+    encoder = from_keras_resnet50(application, image_size=64).encoder
+    images = np.random.default_rng(1).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    prepared = keras.applications.resnet.preprocess_input(images.copy())
+    np.testing.assert_allclose(
+        encoder.feature_map(images), application(prepared, training=False), rtol=1e-3, atol=1e-3
+    )
+    loaded = load_preset(encoder.save_to_preset(tmp_path / "preset"))
+    np.testing.assert_allclose(loaded(images), encoder(images), atol=1e-5)
+    with pytest.raises(CheckpointError, match="include_top=False"):
+        from_keras_resnet50(encoder.backbone)
