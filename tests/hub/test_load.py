@@ -115,6 +115,17 @@ def test_a_connection_that_is_cut_off(hub, birds, fault):
     assert same(model)
 
 
+def test_a_large_download_goes_on_where_it_was_cut_off(hub):
+    """The client keeps what arrived in parts of 10 MiB."""
+    model = tiny_encoder(units=450_000)
+    publish(model, "hf://org/large", **WRITER)
+    hub.fault("GET", "/_cdn/", truncate=10 * 2**20)
+    loaded = load_preset("hf://org/large")
+    np.testing.assert_array_equal(loaded.head.kernel, model.head.kernel)
+    ranges = [request["headers"].get("Range", "") for request in hub.log]
+    assert any(each.startswith("bytes=10485760-") for each in ranges), set(ranges)
+
+
 def test_damage_of_the_same_length_is_repaired_once(hub, birds):
     hub.fault("GET", "/_cdn/", corrupt=True)
     assert same(load_preset("hf://org/birds@v1"))
