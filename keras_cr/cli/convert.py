@@ -12,6 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
+from keras_cr.cli._arguments import positive
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a file, or hf://org/name[@revision]")
@@ -19,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", help="what the network's names begin with, if there are several"
     )
-    parser.add_argument("--image-size", type=int, help="side of its images, kept with the preset")
+    parser.add_argument(
+        "--image-size", type=positive, help="side of its images in pixels, kept with the preset"
+    )
     parser.add_argument("--licence", help="of the weights, kept with the preset")
     parser.add_argument("--token", help="a Hub token (default: the stored one)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -27,27 +31,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from keras_cr.presets.convert import convert_checkpoint
-    from keras_cr.presets.hub import SCHEME
-    from keras_cr.presets.manifest import fingerprint
     from keras_cr.presets.save import check_replaceable
+    from keras_cr.presets.torchvision import listed
 
     folder = Path(args.output).expanduser()
     check_replaceable(folder)
     converted = convert_checkpoint(
         args.source, prefix=args.prefix, image_size=args.image_size, token=args.token
     )
-    source = {"command": args.command_line, "converted_from": args.source}
-    if not args.source.startswith(SCHEME):
-        path = Path(args.source).expanduser()
-        source |= {"converted_from": path.name, **fingerprint(path)}
-    folder = converted.encoder.save_to_preset(
-        folder, source=source | {"layout": converted.layout}, licence=args.licence
-    )
+    command = args.command_line
+    if args.token:  # presets get published
+        command = command.replace(args.token, "TOKEN")
+    source = {"command": command, **converted.origin, "layout": converted.layout}
+    folder = converted.encoder.save_to_preset(folder, source=source, licence=args.licence)
     if args.json:
         names = {"used": converted.used, "passed_over": converted.passed_over}
         print(json.dumps({"folder": str(folder), "layout": converted.layout, **names}, indent=2))
         return
-    heads = sorted({name.rsplit(".", 1)[0] for name in converted.passed_over})
+    layers = {name.rsplit(".", 1)[0] for name in converted.passed_over}
     print(f"{converted.layout}: {len(converted.used)} tensors used.")
-    print(f"Passed over: {', '.join(heads) if heads else 'nothing'}.")
+    print(f"Passed over: {listed(layers, most=12)}.")
     print(f"Wrote {folder}. It pools by its {converted.encoder.pooling}.")

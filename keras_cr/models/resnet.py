@@ -25,6 +25,8 @@ class ResNet(keras.Model):
         width: channels of the first stage's 3x3 convolutions; each stage doubles it.
         normalize_images: whether the network itself turns RGB 0..255 into ImageNet-normalised
             values. False: the caller passes normalised images.
+        max_pool: whether max pooling halves the map after the first convolution. torchvision's
+            networks have it; the LCR release's BYOL leaves it out.
         input_shape: `(H, W, 3)`, `H` and `W` may be None.
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
@@ -34,8 +36,8 @@ class ResNet(keras.Model):
         `(B, H, W, 3)`, RGB 0..255.
 
     Output shape:
-        `(B, H / 32, W / 32, C)` for four stages, rounded up; `C` is 512 for ResNet-18 and 34, 2048
-        for ResNet-50.
+        `(B, H / 32, W / 32, C)` for four stages, rounded up; twice as high and wide without max
+        pooling. `C` is 512 for ResNet-18 and 34, 2048 for ResNet-50.
 
     Example:
 
@@ -54,21 +56,23 @@ class ResNet(keras.Model):
         dtype=None,
         name: str = "resnet",
         trainable: bool = True,
+        max_pool: bool = True,
     ):
         build = _Builder(dtype, seed)
         inputs = keras.Input(tuple(input_shape), name="images")
         x = inputs
         if normalize_images:
-            x = layers.Normalization(
-                mean=[255 * value for value in IMAGENET_MEAN],
-                variance=[(255 * value) ** 2 for value in IMAGENET_STD],
-                dtype=dtype,
-                name="normalize_images",
-            )(x)
+            # Not layers.Normalization, whose constants an ONNX export turns into inputs.
+            means = [-255 * value for value in IMAGENET_MEAN]
+            scales = [1 / (255 * value) for value in IMAGENET_STD]
+            x = layers.Rescaling(1.0, means, dtype=dtype, name="center_images")(x)
+            x = layers.Rescaling(scales, dtype=dtype, name="normalize_images")(x)
         x = build.convolution(x, width, 7, stride=2, name="conv1")
         x = build.relu(build.batch_norm(x, "bn1"), "relu")
-        x = layers.ZeroPadding2D(1, data_format="channels_last", dtype=dtype, name="maxpool_pad")(x)
-        x = layers.MaxPooling2D(3, 2, data_format="channels_last", dtype=dtype, name="maxpool")(x)
+        if max_pool:
+            options = {"data_format": "channels_last", "dtype": dtype}
+            x = layers.ZeroPadding2D(1, **options, name="maxpool_pad")(x)
+            x = layers.MaxPooling2D(3, 2, **options, name="maxpool")(x)
         block = build.bottleneck if bottleneck else build.basic
         for stage, count in enumerate(blocks):
             for number in range(count):
@@ -79,6 +83,7 @@ class ResNet(keras.Model):
         self.bottleneck = bottleneck
         self.width = width
         self.normalize_images = normalize_images
+        self.max_pool = max_pool
         self.seed = seed
         if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
@@ -89,6 +94,7 @@ class ResNet(keras.Model):
             "bottleneck": self.bottleneck,
             "width": self.width,
             "normalize_images": self.normalize_images,
+            "max_pool": self.max_pool,
             "input_shape": list(self.input_shape[1:]),
             "seed": self.seed,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),

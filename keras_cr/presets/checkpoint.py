@@ -114,6 +114,9 @@ class _Storage:
         self.number = number
         self.values: np.ndarray | None = None
 
+    def __setstate__(self, state):
+        pass
+
     def fill(self, data: bytes) -> None:
         width = 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
         if len(data) != width * self.number:
@@ -149,6 +152,11 @@ class _Tensor:
         )
         if values is None or (math.prod(self.size) and last >= len(values)):
             raise CheckpointError("a tensor reaches past its storage; the file is damaged.")
+        if math.prod(self.size) > len(values):  # a few bytes must not become gigabytes
+            raise CheckpointError(
+                f"a tensor of size {self.size} repeats a storage of {len(values)} numbers; save a "
+                "copy of it (tensor.clone())."
+            )
         steps = [step * values.itemsize for step in self.stride]
         view = np.lib.stride_tricks.as_strided(values[self.offset :], self.size, steps)
         return np.ascontiguousarray(view, view.dtype.newbyteorder("="))
@@ -191,6 +199,8 @@ def _read_zip(path: Path) -> Any:
         if pickled is None:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise CheckpointError("compressed, which files of torch.save never are.")
         folder = pickled.removesuffix("data.pkl")
         if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") != b"little":
             raise CheckpointError("written on a big-endian machine; convert it there.")
@@ -236,15 +246,19 @@ def _state_dict(content: Any) -> dict[str, np.ndarray]:
     """The tensors of what a file held, under their dotted names."""
     if isinstance(content, Mapping):
         for name in _STATE_DICTS:
-            if isinstance(inner := content.get(name), Mapping) and _tensors(inner):
-                return _tensors(inner)
+            if inner := _tensors(content.get(name)):
+                return inner
     return _tensors(content)
 
 
-def _tensors(content: Any, prefix: str = "", depth: int = 0) -> dict[str, np.ndarray]:
+def _tensors(
+    content: Any, prefix: str = "", depth: int = 0, seen: set[int] | None = None
+) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    if not isinstance(content, Mapping) or depth > _MAX_DEPTH:
+    seen = set() if seen is None else seen  # a dict inside of many dicts is walked through once
+    if not isinstance(content, Mapping) or depth > _MAX_DEPTH or id(content) in seen:
         return found
+    seen.add(id(content))
     for name, value in content.items():
         if isinstance(value, _Tensor):
             found[f"{prefix}{name}"] = value.array()
@@ -252,5 +266,5 @@ def _tensors(content: Any, prefix: str = "", depth: int = 0) -> dict[str, np.nda
             wide = value.dtype.name == "bfloat16"
             found[f"{prefix}{name}"] = value.astype("float32") if wide else value
         else:
-            found |= _tensors(value, f"{prefix}{name}.", depth + 1)
+            found |= _tensors(value, f"{prefix}{name}.", depth + 1, seen)
     return found

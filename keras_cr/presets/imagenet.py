@@ -1,13 +1,18 @@
 """Backbones' weights from ImageNet, of files pinned by their sha256."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import keras
 
 from keras_cr.models import ResNet, SqueezeNet
 from keras_cr.presets.checkpoint import read_checkpoint
-from keras_cr.presets.convert import load_torchvision_weights
 from keras_cr.presets.load import load_preset
+from keras_cr.presets.manifest import fingerprint
 from keras_cr.presets.registry import PACKAGED
 from keras_cr.presets.store import home
+from keras_cr.presets.torchvision import load_torchvision_weights
 
 _SOURCE = "https://download.pytorch.org/models/"
 # torchvision's IMAGENET1K_V1. It names the first eight digits of each sha256 in the file's name.
@@ -40,27 +45,39 @@ def load_imagenet_weights(backbone: ResNet | SqueezeNet) -> None:
             f"backbone: there are ImageNet weights for {', '.join(_SHA256)} and squeezenet; "
             f"received {backbone.name!r}."
         )
-    sha256 = _SHA256[backbone.name]
-    file = f"{backbone.name}-{sha256[:8]}.pth"
-    home().mkdir(parents=True, exist_ok=True)  # Keras would take a folder under /tmp in its place
-    try:
-        path = keras.utils.get_file(
-            file,
-            _SOURCE + file,
-            cache_dir=home(),
-            cache_subdir="weights",
-            file_hash=sha256,
-            hash_algorithm="sha256",
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"{_SOURCE}{file}: what was downloaded does not have the sha256 {sha256}; try again."
-        ) from error
-    except Exception as error:  # urllib's, wrapped by Keras in a plain one
-        raise OSError(
-            f"ImageNet weights could not be fetched from {_SOURCE}{file} "
-            f"({type(error).__name__}). Without a network, start from --backbone squeezenet, give "
-            "--init a checkpoint or a .keras file of a pretrained backbone, or take random weights "
-            "with --init none."
-        ) from error
-    load_torchvision_weights(backbone, read_checkpoint(path))
+    load_torchvision_weights(backbone, read_checkpoint(_fetched(backbone.name)))
+
+
+def _fetched(name: str) -> Path:
+    """The pinned file in `home()`/weights, downloaded unless it is there and intact."""
+    sha256 = _SHA256[name]
+    file = f"{name}-{sha256[:8]}.pth"
+    path = home() / "weights" / file
+    if path.is_file() and fingerprint(path)["sha256"] == sha256:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A folder of its own: two runs may fetch the file at once, and Keras writes it in place.
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as part:
+        try:
+            fetched = keras.utils.get_file(
+                file,
+                _SOURCE + file,
+                cache_dir=part,
+                cache_subdir="",
+                file_hash=sha256,
+                hash_algorithm="sha256",
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{_SOURCE}{file}: what was downloaded does not have the sha256 {sha256}; try "
+                "again."
+            ) from error
+        except Exception as error:  # urllib's, wrapped by Keras in a plain one
+            raise OSError(
+                f"ImageNet weights could not be fetched from {_SOURCE}{file} "
+                f"({type(error).__name__}). Without a network, start from --backbone squeezenet, "
+                "give --init a checkpoint or a .keras file of a pretrained backbone, or take "
+                "random weights with --init none."
+            ) from error
+        os.replace(fetched, path)
+    return path

@@ -38,6 +38,14 @@ def test_a_preset_is_written(checkpoint, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["passed_over"] == ["queue", "encoder_q.fc.weight"]
 
 
+def test_a_token_is_not_kept(checkpoint, tmp_path):
+    folder = tmp_path / "preset"
+    assert main(["convert", str(checkpoint), "-o", str(folder), "--token", "hf_secret"]) == 0
+    manifest = (folder / "preset.json").read_text()
+    assert "--token TOKEN" in manifest
+    assert "hf_secret" not in manifest
+
+
 def test_mistakes(checkpoint, tmp_path, capsys):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").write_text("mine")

@@ -9,6 +9,7 @@ import pathlib
 import pickle
 import zipfile
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -37,6 +38,10 @@ def test_other_files(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     safetensors.save_file(arrays, tmp_path / "model.safetensors")
     np.testing.assert_array_equal(read_checkpoint(tmp_path / "model.safetensors")["b"], 3)
+    half = {"half": np.array([1.5, -2], ml_dtypes.bfloat16)}
+    safetensors.save_file(half, tmp_path / "half.safetensors")
+    found = read_checkpoint(tmp_path / "half.safetensors")["half"]
+    assert (found.dtype, found.tolist()) == ("float32", [1.5, -2])
 
 
 class Attack:
@@ -102,3 +107,25 @@ def test_a_tensor_cannot_reach_past_its_storage(tmp_path):
         archive.writestr("near/data.pkl", program.replace(b"(K\x05t", b"(K\x04t"))
         archive.writestr("near/data/0", np.arange(4, dtype="float32").tobytes())
     np.testing.assert_array_equal(read_checkpoint(tmp_path / "near.pth")["w"], range(4))
+    repeated = program.replace(
+        b"(K\x05t(K\x01t", b"(J\x00\xca\x9a\x3bt(K\x00t"
+    )  # 10**9 numbers of 4
+    with zipfile.ZipFile(tmp_path / "vast.pth", "w") as archive:
+        archive.writestr("vast/data.pkl", repeated)
+        archive.writestr("vast/data/0", np.arange(4, dtype="float32").tobytes())
+    with pytest.raises(CheckpointError, match=r"\(1000000000,\) repeats a storage of 4 numbers"):
+        read_checkpoint(tmp_path / "vast.pth")
+
+
+def test_a_small_file_cannot_keep_the_reader_busy(tmp_path):
+    nested = {"x": 1}
+    for _ in range(7):  # 100 ** 7 paths through a file of some kilobytes
+        nested = dict.fromkeys(range(100), nested)
+    with zipfile.ZipFile(tmp_path / "nested.pth", "w") as archive:
+        archive.writestr("nested/data.pkl", pickle.dumps(nested, 2))
+    with pytest.raises(CheckpointError, match="no tensors in it"):
+        read_checkpoint(tmp_path / "nested.pth")
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data.pkl", bytes(1_000_000))
+    with pytest.raises(CheckpointError, match="compressed"):
+        read_checkpoint(tmp_path / "bomb.pth")

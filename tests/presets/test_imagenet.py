@@ -11,6 +11,7 @@ from keras_cr.models import ResNet, resnet18
 from keras_cr.presets import imagenet
 from keras_cr.presets.convert import torchvision_names
 from keras_cr.presets.imagenet import load_imagenet_weights
+from keras_cr.presets.store import home
 
 
 @pytest.fixture
@@ -60,6 +61,17 @@ def test_they_are_fetched_once_and_loaded(source, monkeypatch):
     load_imagenet_weights(ResNet((1, 1), bottleneck=False, width=4, name="resnet34"))
 
 
+def test_what_a_killed_download_left_is_replaced(source, monkeypatch):
+    backbone = ResNet((1, 1), bottleneck=False, width=4, name="resnet34")
+    path, _ = publish(source, backbone, monkeypatch)
+    cached = home() / "weights" / path.name
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(path.read_bytes()[:-100])
+    load_imagenet_weights(backbone)
+    assert cached.read_bytes() == path.read_bytes()
+    assert list(cached.parent.iterdir()) == [cached]
+
+
 def test_another_file_is_refused(source, monkeypatch, tmp_path):
     backbone = ResNet((1, 1), bottleneck=False, width=4, name="resnet34")
     path, _ = publish(source, backbone, monkeypatch)
@@ -69,6 +81,7 @@ def test_another_file_is_refused(source, monkeypatch, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="does not have the sha256"):
         load_imagenet_weights(backbone)
+    assert list((home() / "weights").iterdir()) == []
     for old, new in zip(before, backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
