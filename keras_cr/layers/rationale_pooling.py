@@ -43,7 +43,9 @@ class RationalePooling(keras.layers.Layer):
             total = ops.sum(weights, axis=(1, 2), keepdims=True)
             weights = ops.where(total > 0, weights, ops.ones_like(weights))
             weights = weights / ops.sum(weights, axis=(1, 2), keepdims=True)
-            pooled = ops.einsum("bhw,bhwc->bc", weights, feature_map)
+            # LiteRT's converter cannot lower an einsum without a free axis on both sides.
+            pooled = ops.einsum("bhwk,bhwc->bkc", ops.expand_dims(weights, -1), feature_map)
+            pooled = ops.squeeze(pooled, axis=1)
         return ops.normalize(pooled, axis=-1, epsilon=1e-12) if self.normalize else pooled
 
     def compute_output_shape(self, feature_map_shape, rationale_shape=None):

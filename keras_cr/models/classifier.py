@@ -4,10 +4,11 @@ import keras
 
 from keras_cr.layers import RationalePooling
 from keras_cr.models.encoder import CommonRationaleEncoder
+from keras_cr.models.image_model import ImageModel
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
-class CommonRationaleClassifier(keras.Model):
+class CommonRationaleClassifier(ImageModel):
     """Classifies images by a linear layer on rationale-pooled features.
 
     Args:
@@ -50,6 +51,7 @@ class CommonRationaleClassifier(keras.Model):
         if not isinstance(num_classes, int) or num_classes < 2:
             raise ValueError(f"`num_classes` must be 2 or more. Received: {num_classes!r}")
         self.encoder = encoder
+        self.image_size = encoder.image_size
         self.num_classes = num_classes
         self.activation = activation
         self.dropout_rate = dropout

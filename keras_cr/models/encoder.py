@@ -5,12 +5,13 @@ from keras import ops
 
 from keras_cr.layers import RationaleBranch, RationalePooling
 from keras_cr.models.backbones import backbone_from_name
+from keras_cr.models.image_model import ImageModel
 
 POOLINGS = ("rationale", "average", "concat")
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
-class CommonRationaleEncoder(keras.Model):
+class CommonRationaleEncoder(ImageModel):
     """Turns images into embeddings that attend to what the data set's images have in common.
 
     Shu, van den Hengel, Liu, "Learning Common Rationale to Improve Self-Supervised Representation

@@ -82,9 +82,9 @@ class SqueezeNet(keras.Model):
         inputs = keras.Input(tuple(input_shape), name="images")
         x = inputs
         if normalize_images:
-            x = layers.Normalization(
-                mean=IMAGENET_MEAN, variance=(1.0,) * 3, dtype=dtype, name="normalize_images"
-            )(x)
+            # Not layers.Normalization, whose constants an ONNX export turns into inputs.
+            means = [-value for value in IMAGENET_MEAN]
+            x = layers.Rescaling(1.0, means, dtype=dtype, name="normalize_images")(x)
         x = pool(convolution(x, width, 3, 2, "conv1"), "pool1")
         for number, (squeeze, expand) in enumerate(fires, 2):
             if number in _POOLED_BEFORE:
