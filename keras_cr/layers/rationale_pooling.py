@@ -43,7 +43,8 @@ class RationalePooling(keras.layers.Layer):
             total = ops.sum(weights, axis=(1, 2), keepdims=True)
             weights = ops.where(total > 0, weights, ops.ones_like(weights))
             weights = weights / ops.sum(weights, axis=(1, 2), keepdims=True)
-            # LiteRT's converter cannot lower an einsum without a free axis on both sides.
+            # The axis k is for LiteRT, whose converter writes an einsum without a free axis on
+            # either side wrongly (google-ai-edge/LiteRT issue 9023).
             pooled = ops.einsum("bhwk,bhwc->bkc", ops.expand_dims(weights, -1), feature_map)
             pooled = ops.squeeze(pooled, axis=1)
         return ops.normalize(pooled, axis=-1, epsilon=1e-12) if self.normalize else pooled
