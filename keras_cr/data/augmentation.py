@@ -1,7 +1,7 @@
 """The random changes that make a view of an image, drawn statelessly.
 
-Drawing and doing are apart: `plan` turns uniform numbers into what will be done, a whole epoch's in
-one go, and `render` does it to one image, so that few operations are left for each image.
+Drawing and doing are apart: `plan` turns uniform numbers into what will be done, thousands of views
+in one go, and `render` does it to one image, so that few operations are left for each image.
 """
 
 import dataclasses
@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 _TRIES = 10  # torchvision's RandomResizedCrop: ten draws, then a central crop
-DRAWS = 2 * _TRIES + 15  # uniform numbers a view
+DRAWS = 2 * _TRIES + 16  # uniform numbers a view
+_SOLARIZE_FROM = 128.0  # torchvision's and PIL's threshold
 _HUE = 3  # position of the hue among brightness, contrast, saturation, hue
 _LUMA = np.full((3, 1), 1, "float32") * np.array([0.299, 0.587, 0.114], "float32")
 # What each of the four blends a pixel x with, as 6 x 6 matrices on (x, m), m the mean pixel:
@@ -20,6 +21,16 @@ _LUMA = np.full((3, 1), 1, "float32") * np.array([0.299, 0.587, 0.114], "float32
 _TOWARDS = np.zeros((4, 6, 6), "float32")
 _TOWARDS[1, :3, 3:] = _TOWARDS[1, 3:, 3:] = _LUMA
 _TOWARDS[2, :3, :3] = _TOWARDS[2, 3:, 3:] = _LUMA
+_SHARES = (
+    "jitter",
+    "brightness",
+    "contrast",
+    "saturation",
+    "grayscale",
+    "blur",
+    "flip",
+    "solarize",
+)
 
 
 class ViewPlan(NamedTuple):
@@ -27,23 +38,24 @@ class ViewPlan(NamedTuple):
 
     crops: tf.Tensor  # (..., tries, 2) height and width, in units of sqrt(image area)
     corner: tf.Tensor  # (..., 2) of the crop, 0 at the top left, 1 at the bottom right
-    recolor: tf.Tensor  # (...) bool, as blur and flip
+    recolor: tf.Tensor  # (...) bool, as blur, solarize and flip
     mix: tf.Tensor  # (..., 4, 3, 3) of pixel and mean before the hue, of both after it
     turn: tf.Tensor  # (...) of the hue
     blur: tf.Tensor
     sigma: tf.Tensor  # (...) in pixels
+    solarize: tf.Tensor
     flip: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """The random changes that make a view: crop, colour jitter, grayscale, blur, flip.
+    """The random changes that make a view: crop, colour jitter, grayscale, blur, solarize, flip.
 
     The defaults are MoCo v2's, the definitions torchvision's (the crop's ten tries, the colours'
     random order), but for three choices. A crop is resized bilinearly, and averaged by area where
     it shrinks to less than half: no pixel is skipped, cheaper than an antialiased resize.
     Colours are clipped to 0..255 before the hue and at the end, not after every step. The blur's
-    kernel reaches three times its largest sigma, whatever the image's size.
+    kernel reaches three times its largest sigma, and no further than `kernel` says.
 
     Args:
         scale: Least and greatest share of the image's area in the crop.
@@ -56,6 +68,8 @@ class Augmentation:
         grayscale: Probability that the view is grey.
         blur: Probability of a Gaussian blur.
         sigma: Least and greatest sigma of the blur in pixels of the view.
+        kernel: Largest side of the blur's kernel, as a share of the view's side; None sets none.
+        solarize: Probability that all values from 128 up are inverted.
         flip: Probability of a horizontal flip.
 
     Raises:
@@ -78,11 +92,15 @@ class Augmentation:
     blur: float = 0.5
     sigma: tuple[float, float] = (0.1, 2.0)
     flip: float = 0.5
+    kernel: float | None = None
+    solarize: float = 0.0
 
     def __post_init__(self):
-        for name in ("jitter", "grayscale", "blur", "flip", "brightness", "contrast", "saturation"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: must lie in [0, 1]; received {getattr(self, name)}.")
+        if self.kernel is not None and not 0 < self.kernel <= 1:
+            raise ValueError(f"kernel: must lie in (0, 1] or be None; received {self.kernel}.")
         if not 0 <= self.hue <= 0.5:
             raise ValueError(f"hue: must lie in [0, 0.5]; received {self.hue}.")
         for name in ("scale", "ratio", "sigma"):
@@ -96,6 +114,41 @@ class Augmentation:
         """Returns the augmentation of MoCo v2 (arXiv 2003.04297), which the paper uses."""
         return cls()
 
+    @classmethod
+    def simclr(cls, strength: float = 1.0) -> "Augmentation":
+        """Returns the augmentation of SimCLR (arXiv 2002.05709, appendix A).
+
+        Args:
+            strength: Of the colour jitter, in [0, 1.25]; SimCLR's is 1 on ImageNet and 0.5 on
+                CIFAR-10.
+
+        Raises:
+            ValueError: `strength` is out of range.
+        """
+        if not 0 <= strength <= 1.25:  # 0.8 of it must not pass 1
+            raise ValueError(f"strength: must lie in [0, 1.25]; received {strength}.")
+        return cls(
+            scale=(0.08, 1.0),
+            brightness=0.8 * strength,
+            contrast=0.8 * strength,
+            saturation=0.8 * strength,
+            hue=0.2 * strength,
+            kernel=0.1,
+        )
+
+    @classmethod
+    def byol(cls) -> tuple["Augmentation", "Augmentation"]:
+        """Returns BYOL's two augmentations (arXiv 2006.07733, table 6), for the query and the key.
+
+        The first always blurs; the second seldom does, and solarizes one view in five.
+
+        Example:
+
+        >>> views = two_views(train, 224, 128, augmentation=Augmentation.byol())
+        """
+        query = cls(scale=(0.08, 1.0), saturation=0.2, kernel=0.1, blur=1.0)
+        return query, dataclasses.replace(query, blur=0.1, solarize=0.2)
+
     def apply(self, image: tf.Tensor, image_size: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws one view of one image; usable in a graph.
 
@@ -107,17 +160,17 @@ class Augmentation:
         Returns:
             (image_size, image_size, 3) float32 tensor in 0..255.
         """
-        return self.render(image, image_size, self.plan(uniform((DRAWS,), seed)))
+        return self.render(image, image_size, self.plan(draw((), seed)))
 
     def plan(self, draws: tf.Tensor) -> ViewPlan:
-        """Turns uniform numbers (..., DRAWS) into views: a whole epoch's in one go.
+        """Turns uniform numbers (..., DRAWS) into views: thousands in one go.
 
         Brightness, contrast and saturation are linear in a pixel x and the mean pixel m. Those
         before the hue make one 6 x 6 matrix on (x, m), and those after it, with the grayscale,
         another: two products an image instead of four passes.
         """
-        tries, corner, change, order, rest = tf.split(draws, (2 * _TRIES, 2, 4, 4, 5), axis=-1)
-        jitter, gray, blur, sigma, flip = tf.unstack(rest, axis=-1)
+        tries, corner, change, order, rest = tf.split(draws, (2 * _TRIES, 2, 4, 4, 6), axis=-1)
+        jitter, gray, blur, sigma, flip, solarize = tf.unstack(rest, axis=-1)
         jitter, gray = jitter < self.jitter, gray < self.grayscale
 
         area, ratio = tf.split(tries, 2, axis=-1)
@@ -138,15 +191,17 @@ class Augmentation:
         grays = (gray[..., None] & tf.constant([False, True]))[..., None, None]
         mix = tf.where(grays, tf.constant(_TOWARDS[2]) @ mix, mix)[..., :3, :]
         mix = tf.stack([mix[..., :3], mix[..., 3:]], axis=-3)  # (..., 2 sides, 2 of x and m, 3, 3)
+        mix = tf.concat(tf.unstack(mix, axis=-4), axis=-3)
 
         return ViewPlan(
             crops=crops,
             corner=corner,
             recolor=jitter | gray,
-            mix=tf.reshape(mix, (*order.shape[:-1], 4, 3, 3)),
+            mix=mix,
             turn=self.hue * change[..., _HUE],
             blur=blur < self.blur,
             sigma=_between(sigma, *self.sigma),
+            solarize=solarize < self.solarize,
             flip=flip < self.flip,
         )
 
@@ -155,6 +210,8 @@ class Augmentation:
         view = _crop(image, image_size, self._crop_box(tf.shape(image), plan))
         view = tf.cond(plan.recolor, lambda: _recolor(view, plan), lambda: view)
         view = tf.cond(plan.blur, lambda: self._blur(view, plan.sigma), lambda: view)
+        if self.solarize:
+            view = tf.cond(plan.solarize, lambda: _solarize(view), lambda: view)
         view = tf.cond(plan.flip, lambda: tf.reverse(view, [1]), lambda: view)
         view = tf.clip_by_value(view, 0.0, 255.0)  # the blur's rounding
         return tf.ensure_shape(view, (image_size, image_size, 3))
@@ -172,7 +229,10 @@ class Augmentation:
 
     def _blur(self, view: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """Separable Gaussian blur of one sigma, reflected at the borders."""
-        radius = min(math.ceil(3 * self.sigma[1]), view.shape[0] - 1)
+        side = view.shape[0]
+        radius = min(math.ceil(3 * self.sigma[1]), side - 1)
+        if self.kernel is not None:
+            radius = min(radius, int(self.kernel * side) // 2)
         offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
         kernel = tf.nn.softmax(-0.5 * (offsets / sigma) ** 2)
         kernel = tf.tile(kernel[:, None, None, None], (1, 1, 3, 1))
@@ -210,8 +270,19 @@ def _recolor(view: tf.Tensor, plan: ViewPlan) -> tf.Tensor:
     return tf.reshape(mix(pixels, *matrices[2:]), view.shape)
 
 
-def uniform(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
-    return tf.random.stateless_uniform(shape, seed, alg="philox")
+def _solarize(view: tf.Tensor) -> tf.Tensor:
+    return tf.where(view < _SOLARIZE_FROM, view, 255.0 - view)
+
+
+def draw(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+    """Uniform numbers (*shape, DRAWS) for `Augmentation.plan`, a function of two integers.
+
+    The solarization's come from a seed of their own: it was added last, and a run started before
+    goes on with the numbers it had.
+    """
+    seeds = {DRAWS - 1: seed, 1: tf.random.fold_in(seed, 1)}
+    numbers = [tf.random.stateless_uniform((*shape, n), s, alg="philox") for n, s in seeds.items()]
+    return tf.concat(numbers, axis=-1)
 
 
 def _between(draw: tf.Tensor, low: float, high: float) -> tf.Tensor:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from keras_cr.data.cache import cached
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import decode_image, load_image
 
@@ -25,17 +26,28 @@ class UnreadableImageError(ValueError):
     """Image files that are missing, do not decode or are too small, named in the message."""
 
 
-def image_reader(dataset: FineGrainedDataset) -> Callable[[tf.Tensor], tf.Tensor]:
+def image_reader(
+    dataset: FineGrainedDataset, cache: str | os.PathLike | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function for graphs: position in the dataset -> (H, W, 3) uint8 image.
 
     Args:
         dataset: The images, as paths or pixels.
+        cache: `"memory"`, or a folder, to keep what has been decoded; None keeps nothing. Pixels
+            need no cache and get none. See `keras_cr.data.cache`.
+
+    Raises:
+        ValueError: The cache can't be written or is too large for the machine.
     """
     with tf.device("CPU:0"):
         images = tf.constant(dataset.images)  # captured, not written into the graph: no 2 GB limit
     if isinstance(dataset.images, np.ndarray):
         return lambda index: tf.gather(images, index)
-    return lambda index: load_image(tf.gather(images, index), dataset.crop_bottom)
+
+    def read(index):
+        return load_image(tf.gather(images, index), dataset.crop_bottom)
+
+    return read if cache is None else cached(read, dataset, cache)
 
 
 def check_images(

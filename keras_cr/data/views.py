@@ -4,48 +4,71 @@ Every number is drawn from a seed that is a function of (seed, epoch) alone, at 
 in the dataset and its view, so that a run continued at epoch k sees what the whole run would see.
 """
 
+import dataclasses
+import itertools
+import os
+
 import tensorflow as tf
 
-from keras_cr.data.augmentation import DRAWS, Augmentation, ViewPlan, uniform
+from keras_cr.data.augmentation import Augmentation, ViewPlan, draw
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import image_reader, whole_image
+
+_PLANNED = 1024  # images whose views are planned in one go: some megabytes, however long the epoch
+_SMALL_SEED = 2  # folded into the views' seed; `draw` folds in 1
+_SMALL_SCALE = (0.05, 0.14)  # SwAV's (arXiv 2006.09882), as are six crops of 96 pixels
 
 
 def two_views(
     dataset: FineGrainedDataset,
     image_size: int,
     batch_size: int,
-    augmentation: Augmentation | None = None,
+    augmentation: Augmentation | tuple[Augmentation, Augmentation] | None = None,
     seed: int = 0,
     epochs: int = 1,
     first_epoch: int = 0,
     whole_images: bool = True,
+    small_crops: int = 0,
+    small_size: int = 96,
+    small_augmentation: Augmentation | None = None,
+    cache: str | os.PathLike | None = None,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of two views of each image, for a pretrainer's `fit`.
 
     Each epoch is a new order of the whole dataset, and leaves out the images that do not fill its
-    last batch. An image is decoded once for its two views.
+    last batch. An image is decoded once for all its views. The same arguments give the same
+    batches, whatever the number of threads.
 
     Args:
         dataset: The images; labels are not used.
         image_size: Side of the views in pixels.
         batch_size: Images a batch.
-        augmentation: What makes a view; None takes `Augmentation.moco_v2()`.
+        augmentation: What makes a view, or a pair for the query and the key, such as
+            `Augmentation.byol()`; None takes `Augmentation.moco_v2()`.
         seed: With the epoch, decides the order and every view.
         epochs: Number of epochs to yield, each of `len(dataset) // batch_size` batches.
         first_epoch: Number of the first of them. A run of 10 epochs stopped after 4 goes on with
             `epochs=6, first_epoch=4`.
         whole_images: Whether batches hold the images themselves too, as evaluation sees them.
             `Rationale(positives="neighbours")` needs them; without them there is less to do.
+        small_crops: Number of small views of each image beside the two (multi-crop, arXiv
+            2006.09882, which takes 6). The two are the same with and without them. This package's
+            pretrainers leave them unused; they are for objectives of your own.
+        small_size: Side of the small views in pixels.
+        small_augmentation: What makes a small view; None takes the query's, with crops of 5 to 14 %
+            of the image's area.
+        cache: Keeps decoded images, so that each file is decoded once: `"memory"`, while `dataset`
+            lives, or a folder, for later runs too. See `keras_cr.data.cache`. None decodes a file
+            in every epoch. The batches are the same.
 
     Returns:
         A `tf.data.Dataset` of dicts: `query` and `key` (B, image_size, image_size, 3) float32 RGB
         in 0..255, `index` (B,) int32, the images' positions in the dataset, and perhaps `image`,
-        of the views' shape.
+        of the views' shape, and `small` (B, small_crops, small_size, small_size, 3).
 
     Raises:
-        ValueError: The dataset holds fewer images than one batch, or `epochs` or `first_epoch` is
-            out of range.
+        ValueError: The dataset holds fewer images than one batch, an argument is out of range, or
+            the cache can't be written or is too large for the machine.
 
     Example:
 
@@ -58,15 +81,27 @@ def two_views(
             "epochs, first_epoch: must be at least 1 and 0; "
             f"received epochs={epochs}, first_epoch={first_epoch}."
         )
-    augmentation = augmentation or Augmentation.moco_v2()
-    drawn = _drawn(dataset, augmentation, 2, seed, steps * batch_size)
-    read = image_reader(dataset)
+    if small_crops < 0 or small_size < 1 or (small_augmentation and not small_crops):
+        raise ValueError(
+            "small_crops, small_size: must be at least 0 and 1, and small_crops 1 or more with a "
+            f"small_augmentation; received small_crops={small_crops}, small_size={small_size}."
+        )
+    query, key = _pair(augmentation)
+    small = small_augmentation or dataclasses.replace(query, scale=_SMALL_SCALE)
+    kinds = [query, key] + small_crops * [small]
+    sizes = [image_size, image_size] + small_crops * [small_size]
+    drawn = _drawn(dataset, kinds, seed, steps * batch_size, small_crops)
+    read = image_reader(dataset, cache)
 
     def views(index, plan):
         image = read(index)
-        query, key = _render(augmentation, image, image_size, plan)
+        query, key, *small = _render(kinds, image, sizes, plan)
         batch = {"query": query, "key": key, "index": index}
-        return batch | ({"image": whole_image(image, image_size)} if whole_images else {})
+        if whole_images:
+            batch["image"] = whole_image(image, image_size)
+        if small:
+            batch["small"] = tf.stack(small)
+        return batch
 
     epoch_numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
     batches = _batched(epoch_numbers.flat_map(drawn), views, batch_size)
@@ -80,6 +115,7 @@ def random_views(
     augmentation: Augmentation,
     seed: int = 0,
     epoch: int = 0,
+    cache: str | os.PathLike | None = None,
 ) -> tf.data.Dataset:
     """Returns one epoch of shuffled batches of one view of every image; none is left out.
 
@@ -90,20 +126,21 @@ def random_views(
         augmentation: What makes a view.
         seed: With the epoch, decides the order and every view.
         epoch: Number of the epoch.
+        cache: As for `two_views`; `"memory"` lasts from epoch to epoch of the same `dataset`.
 
     Returns:
         A `tf.data.Dataset` of (views, index): (B, image_size, image_size, 3) float32 RGB in
         0..255, and the images' positions in the dataset (B,) int32.
 
     Raises:
-        ValueError: The dataset holds fewer images than one batch.
+        ValueError: The dataset holds fewer images than one batch, or the cache can't be used.
     """
     _steps(dataset, batch_size)
-    plans = _drawn(dataset, augmentation, 1, seed, len(dataset))(tf.constant(epoch, tf.int64))
-    read = image_reader(dataset)
+    plans = _drawn(dataset, [augmentation], seed, len(dataset))(tf.constant(epoch, tf.int64))
+    read = image_reader(dataset, cache)
 
     def view(index, plan):
-        return (*_render(augmentation, read(index), image_size, plan), index)
+        return (*_render([augmentation], read(index), [image_size], plan), index)
 
     return _batched(plans, view, batch_size, whole=False)
 
@@ -119,8 +156,24 @@ def _steps(dataset: FineGrainedDataset, batch_size: int) -> int:
     return steps
 
 
-def _drawn(dataset, augmentation: Augmentation, number: int, seed: int, used: int):
-    """Returns a function: epoch -> `used` pairs of an image's position and its views' plan."""
+def _pair(augmentation) -> tuple[Augmentation, Augmentation]:
+    """The query's augmentation and the key's."""
+    if augmentation is None or isinstance(augmentation, Augmentation):
+        return (augmentation or Augmentation.moco_v2(),) * 2
+    pair = tuple(augmentation) if isinstance(augmentation, (tuple, list)) else ()
+    if len(pair) != 2 or not all(isinstance(each, Augmentation) for each in pair):
+        raise ValueError(
+            "augmentation: must be an Augmentation or a pair of them, for the query and the key; "
+            f"received {augmentation!r}."
+        )
+    return pair
+
+
+def _drawn(dataset, kinds: list[Augmentation], seed: int, used: int, small: int = 0):
+    """Returns a function: epoch -> `used` pairs of an image's position and its views' plan.
+
+    The last `small` kinds are those of the small crops.
+    """
 
     def one_epoch(epoch):
         order_seed, view_seed = tf.unstack(
@@ -129,21 +182,42 @@ def _drawn(dataset, augmentation: Augmentation, number: int, seed: int, used: in
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(dataset)), order_seed, alg="philox"
         )[:used]
-        draws = tf.gather(uniform((len(dataset), number, DRAWS), view_seed), order)
-        return tf.data.Dataset.from_tensor_slices((order, augmentation.plan(draws)))
+        draws = [draw((len(dataset), len(kinds) - small), view_seed)]
+        if small:  # from a seed of their own: the others stay as they are without them
+            draws.append(draw((len(dataset), small), tf.random.fold_in(view_seed, _SMALL_SEED)))
+
+        def planned(rows):
+            of_rows = tf.concat([tf.gather(each, rows) for each in draws], axis=1)
+            return tf.data.Dataset.from_tensor_slices((rows, _plan(kinds, of_rows)))
+
+        return tf.data.Dataset.from_tensor_slices(order).batch(_PLANNED).flat_map(planned)
 
     return one_epoch
 
 
-def _render(augmentation: Augmentation, image, image_size: int, plan: ViewPlan) -> list[tf.Tensor]:
+def _plan(kinds: list[Augmentation], draws: tf.Tensor) -> ViewPlan:
+    """What is done for some images' views: (images, views) are a plan's leading axes."""
+    runs = [(kind, len(list(run))) for kind, run in itertools.groupby(kinds)]
+    of_runs = tf.split(draws, [length for _, length in runs], axis=1)
+    plans = [kind.plan(of_run) for (kind, _), of_run in zip(runs, of_runs, strict=True)]
+    return ViewPlan(*(tf.concat(values, axis=1) for values in zip(*plans, strict=True)))
+
+
+def _render(kinds, image: tf.Tensor, sizes: list[int], plan: ViewPlan) -> list[tf.Tensor]:
     """The views of one image that a plan, with one leading axis, describes."""
     plans = zip(*(tf.unstack(value, axis=0) for value in plan), strict=True)
-    return [augmentation.render(image, image_size, ViewPlan(*each)) for each in plans]
+    return [
+        kind.render(image, size, ViewPlan(*each))
+        for kind, size, each in zip(kinds, sizes, plans, strict=True)
+    ]
 
 
 def _batched(pairs: tf.data.Dataset, views, batch_size: int, whole: bool = True):
-    batches = pairs.map(views, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # Fixed numbers: autotuning and its shared threads cost 7 % of the views (benchmarks/views.py).
+    threads = 2 * (os.cpu_count() or 1)
+    batches = pairs.map(views, num_parallel_calls=threads, deterministic=True)
     options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1  # the images run in parallel already
-    batches = batches.batch(batch_size, drop_remainder=whole)
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return batches.batch(batch_size, drop_remainder=whole).prefetch(2).with_options(options)

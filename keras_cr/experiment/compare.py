@@ -28,6 +28,7 @@ REFUSED = {  # flags of one run
     "--rationale-options": "the arms differ in them: --arms rationale:NAME=VALUE,...",
     "--resume": "a comparison always goes on with what is in --output",
     "--preset-name": "a comparison stores no preset by name; every run's folder has one",
+    "--publish": "a comparison publishes nothing; publish a run's preset/ with keras-cr presets",
 }
 
 

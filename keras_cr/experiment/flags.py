@@ -8,9 +8,11 @@ from typing import Any
 
 from keras_cr.evaluation.controls import CONTROLS, check_controls
 from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
+from keras_cr.experiment.build import CHECKPOINTS
 from keras_cr.experiment.options import pairs
 from keras_cr.experiment.settings import PRECISIONS, Settings
-from keras_cr.models.resnet import BACKBONES
+from keras_cr.models.backbones import BACKBONES
+from keras_cr.presets.hub import SCHEME, parse_handle
 
 
 def parse_settings(description: str, argv: list[str] | None = None, **defaults) -> Settings:
@@ -89,7 +91,10 @@ def _flags() -> dict[str, dict]:
         "--output": {"help": "folder for what the run writes (default: a new one under runs/)"},
         "--preset-name": {"help": "name in the local store (default: DATASET_BACKBONE)"},
         "--backbone": {"choices": sorted(BACKBONES), "help": "the network that is trained"},
-        "--init": {"help": "imagenet, none, a .keras file, or a preset", "type": _init},
+        "--init": {
+            "help": "imagenet, none, a .keras file, a checkpoint (.pth, .safetensors), or a preset",
+            "type": _init,
+        },
         "--objective": {"choices": ["moco"], "help": "the self-supervised objective"},
         "--rationale": {
             "choices": ["on", "off", "paper", "reference"],
@@ -141,19 +146,40 @@ def _flags() -> dict[str, dict]:
         "--seed": {"type": int, "help": "of weights, order, views and evaluation"},
         "--precision": {"choices": PRECISIONS, "help": "dtype policy"},
         "--skip-bad": switch | {"help": "leave unreadable images out instead of stopping"},
+        "--cache": {
+            "metavar": "memory|DIR",
+            "help": "keep the decoded training images, in memory or in a folder that later runs "
+            "share, instead of decoding them in every epoch",
+        },
         "--monitor-every": {
             "type": int,
             "help": "log the k-NN accuracy of training images every so many epochs; 0: never",
         },
         "--tensorboard": switch | {"help": "write what is watched to OUTPUT/tensorboard as well"},
+        "--publish": {
+            "type": _handle,
+            "metavar": "ORG/NAME",
+            "help": "publish the preset there on the Hugging Face Hub at the end",
+        },
         "--resume": switch | {"help": "go on with the run in --output"},
     }
 
 
 def _init(value: str) -> str:
-    if value.endswith(".keras") and not Path(value).is_file():
+    if value.endswith((".keras", *CHECKPOINTS)) and not Path(value).is_file():
         raise argparse.ArgumentTypeError(f"no such file: {value}")
     return value
+
+
+def _handle(value: str) -> str:
+    handle = value if value.startswith(SCHEME) else SCHEME + value
+    try:
+        _, revision = parse_handle(handle)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if revision is not None:
+        raise argparse.ArgumentTypeError(f"leave '@{revision}' out: a new commit is made")
+    return handle
 
 
 def _options(value: str) -> dict[str, str]:

@@ -38,7 +38,8 @@ from keras_cr.experiment.flags import parse_settings
 from keras_cr.experiment.outputs import write_json, write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.presets import store_path
+from keras_cr.presets import HubError, publish, store_path
+from keras_cr.presets.publish import check_writable
 from keras_cr.pretraining import fit_rationale
 from keras_cr.version import __version__
 
@@ -88,10 +89,13 @@ class Run:
             UnreadableImageError: an image can't be read and `skip_bad` is off.
             OSError: the data or the initial weights are not there.
             ImportError: `tensorboard` is set and TensorBoard is missing.
+            HubError: `publish` is set and this user can't publish there.
         """
         keras.utils.set_random_seed(settings.seed)
         name = settings.preset_name or f"{settings.dataset}_{backbone_name(settings)}"
         store_path(name)  # a name that can't be stored is refused before anything else
+        if settings.publish:
+            check_writable(settings.publish)
         dataset = read(settings.data_dir)
         if settings.validation_fraction:  # the test images are not even opened
             dataset = dataset.hold_out(settings.validation_fraction)
@@ -145,7 +149,25 @@ class Run:
         print(format_table({"initialization": before.metrics, "trained": after.metrics}))
         name = repr(self.name) if self.store else repr(str(output / "preset"))
         print(f"Wrote {output}. Load the encoder with from_preset({name}).")
+        if settings.publish:
+            self._publish()
         return metrics
+
+    def _publish(self) -> None:
+        """Publishes what is in the folder already; nothing of the run depends on it.
+
+        Raises:
+            HubError: it failed; the message says how to try again.
+        """
+        folder = self.output / "preset"
+        try:
+            published = publish(folder, self.settings.publish)
+        except HubError as error:
+            again = shlex.join(
+                ["keras-cr", "presets", "publish", str(folder), self.settings.publish]
+            )
+            raise type(error)(f"{error} The run is whole; publish it later: {again}") from error
+        print(f"Published {published.handle}; its card gets it by `keras-cr presets register`.")
 
     @property
     def trains(self) -> bool:
@@ -240,7 +262,10 @@ def main(
         prepared = Run.prepare(settings, read, build_backbone, augmentation)
     except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
-    return prepared.execute()
+    try:
+        return prepared.execute()
+    except HubError as error:
+        raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
 
 
 def _output_path(settings: Settings, name: str) -> Path:

@@ -10,6 +10,8 @@ _NOT_PART_OF_A_RUN = (
     "output",
     "resume",
     "data_dir",
+    "cache",
+    "publish",
     "protocols",
     "controls",
     "monitor_every",
@@ -26,9 +28,10 @@ class Settings:
         data_dir: the data set's folder in its official layout; None lets it be downloaded.
         output: folder for everything the run writes; None takes a new one under `runs/`.
         preset_name: name in the local store; None is DATASET_BACKBONE.
-        backbone: `resnet18`, `resnet34` or `resnet50`; taken from `init` where that is a file or a
-            preset.
-        init: `none`, `imagenet`, a `.keras` file, or a preset's name, folder or handle.
+        backbone: `resnet18`, `resnet34`, `resnet50` or `squeezenet`; taken from `init` where that
+            is a file or a preset.
+        init: `none`, `imagenet`, a `.keras` file, another framework's checkpoint (`.pth`,
+            `.safetensors`, ...), or a preset's name, folder or handle.
         objective: the self-supervised objective: `moco`.
         rationale: `on`, `off` (the plain objective), `paper` (two views as the positive) or
             `reference` (the release's formulas).
@@ -61,8 +64,11 @@ class Settings:
         seed: of weights, order, views and the evaluation's draws.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         skip_bad: leave unreadable images out instead of stopping before training.
+        cache: `memory`, or a folder, keeps the decoded training images, so that each file is
+            decoded once and not in every epoch; None keeps nothing. The views are the same.
         monitor_every: epochs from one k-NN accuracy on training images to the next; 0 for none.
         tensorboard: write what is watched to `output`/tensorboard as well.
+        publish: `hf://org/name` on the Hugging Face Hub, which gets the preset at the end, or None.
         resume: go on with the run in `output`.
     """
 
@@ -93,8 +99,10 @@ class Settings:
     seed: int = 0
     precision: str = "float32"
     skip_bad: bool = False
+    cache: str | None = None
     monitor_every: int = 0
     tensorboard: bool = False
+    publish: str | None = None
     resume: bool = False
 
     def __post_init__(self):

@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_cr.data import FineGrainedDataset
+from keras_cr.data import Augmentation, FineGrainedDataset
 from keras_cr.data.download import Archive
 
 
@@ -34,6 +34,10 @@ def dataset(count: int = 8, **fields) -> FineGrainedDataset:
     }
     return FineGrainedDataset(**{**values, **fields})
 
+
+STILL = Augmentation(
+    scale=(1.0, 1.0), ratio=(1.0, 1.0), jitter=0.0, grayscale=0.0, blur=0.0, flip=0.0
+)  # nothing random
 
 SHARP = {"quality": 95, "subsampling": 0}  # keeps a JPEG within a few steps of its pixels
 

@@ -1,33 +1,20 @@
-"""Views: what may differ differs, what must repeat repeats, and each change does what it says."""
+"""Views: what may differ differs, and what must repeat repeats."""
 
-import dataclasses
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_cr.data import Augmentation, image_batches, random_views, two_views
-from tests.data.helpers import dataset, pixels, save_image
-
-STILL = Augmentation(
-    scale=(1.0, 1.0), ratio=(1.0, 1.0), jitter=0.0, grayscale=0.0, blur=0.0, flip=0.0
-)
+from keras_cr.pretraining import MoCo
+from tests.case import tiny_encoder
+from tests.data.helpers import STILL, dataset, pixels, save_image
 
 
 def batches(data, size=24, batch_size=4, **options):
     return list(two_views(data, size, batch_size, **options).as_numpy_iterator())
-
-
-def apply(augmentation, image, size=40, count=32):
-    """Views of one image for seeds (0, 0), (0, 1), ..."""
-    seeds = tf.stack([tf.zeros(count, tf.int32), tf.range(count)], axis=1)
-    views = tf.data.Dataset.from_tensor_slices(seeds)
-    return np.stack(list(views.map(lambda seed: augmentation.apply(image, size, seed))))
-
-
-def one(**changes):
-    """Nothing random but `changes`."""
-    return dataclasses.replace(STILL, **changes)
 
 
 def test_shapes_types_and_range():
@@ -64,6 +51,111 @@ def test_draws_differ_by_image_view_and_epoch_and_repeat_with_the_seed():
     assert len(np.unique(run[[0, 2]].reshape(64, -1), axis=0)) == 64
 
 
+def test_every_sample_is_drawn_for_itself():
+    """Copies of one image: crops, flips, colours and blurs differ, and the two views' too."""
+    count = 256
+    y, x = np.mgrid[:60, :80].astype("uint8")
+    dot = np.zeros((25, 25, 3), "uint8")
+    dot[12, 12] = 255
+    gray = np.full((8, 8, 3), 100, "uint8")
+
+    def drawn(image, size, measure, **changes):
+        data = dataset(count, images=np.repeat(image[None], count, axis=0))
+        (batch,) = batches(data, size, count, augmentation=replace(STILL, **changes))
+        return [measure(batch[view]) for view in ("query", "key")]
+
+    crops = drawn(
+        np.stack([y, x, x], -1),
+        12,
+        lambda view: view[:, [0, 0, -1, -1], [0, 0, -1, -1], [0, 1, 0, 1]],  # top, left, ...
+        scale=(0.2, 1.0),
+        ratio=(3 / 4, 4 / 3),
+        flip=0.5,
+    )
+    tops = [crop[:, 0] for crop in crops]
+    flips = [crop[:, 1] > crop[:, 3] for crop in crops]
+    offsets = np.arange(25) - 12
+    sigmas = drawn(dot, 25, lambda view: np.sqrt(view[..., 0].sum(1) @ offsets**2 / 255), blur=1.0)
+    colors = drawn(gray, 8, lambda view: view[:, 0, 0, 0], jitter=1.0, hue=0.0)
+
+    assert len(np.unique(np.concatenate(crops), axis=0)) > 0.99 * 2 * count
+    for values in (colors, sigmas):
+        assert len(np.unique(np.concatenate(values))) > 0.98 * 2 * count
+    bound = 4 / np.sqrt(count)  # four standard errors of a correlation, 8 of a share of one half
+    for view in range(2):
+        assert abs(flips[view].mean() - 0.5) < bound / 2
+        quartiles = np.quantile(sigmas[view], (0.25, 0.5, 0.75))
+        np.testing.assert_allclose(quartiles, (0.575, 1.05, 1.525), atol=1.9 * bound / 2)
+    for query, key in (tops, flips, sigmas, colors):
+        assert abs(np.corrcoef(query, key)[0, 1]) < bound
+        for values in (query, key):  # nor does an image's draw tell the next one's
+            assert abs(np.corrcoef(values[1:], values[:-1])[0, 1]) < bound
+
+
+def test_threads_change_nothing():
+    views = two_views(dataset(10), 24, 5, epochs=2, seed=2)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.autotune.enabled = False
+    many, one = (list(each.as_numpy_iterator()) for each in (views, views.with_options(options)))
+    for name in many[0]:
+        np.testing.assert_array_equal([b[name] for b in many], [b[name] for b in one])
+
+
+def test_draws_are_those_of_earlier_versions_however_an_epoch_is_planned(monkeypatch):
+    """A run that was started with an earlier version goes on with its own views."""
+    whole = batches(dataset(10), seed=7, first_epoch=2)
+    assert np.concatenate([batch["index"] for batch in whole]).tolist() == [7, 5, 6, 9, 0, 1, 2, 3]
+    query, key = (107.77, 82.25, 125.18, 72.47), (79.58, 137.88, 128.85, 168.04)
+    np.testing.assert_allclose(whole[0]["query"].mean((1, 2, 3)), query, atol=0.02)
+    np.testing.assert_allclose(whole[0]["key"].mean((1, 2, 3)), key, atol=0.02)
+    monkeypatch.setattr("keras_cr.data.views._PLANNED", 3)
+    for batch, in_parts in zip(whole, batches(dataset(10), seed=7, first_epoch=2), strict=True):
+        for name, values in batch.items():
+            np.testing.assert_array_equal(values, in_parts[name])
+
+
+def test_two_augmentations_make_the_query_and_the_key():
+    still = batches(dataset(8), augmentation=(STILL, replace(STILL, grayscale=1.0)))
+    for batch in still:
+        assert np.ptp(batch["query"], axis=-1).max() > 1
+        assert np.ptp(batch["key"], axis=-1).max() < 1e-2
+    for wrong in ((STILL,), (STILL, None), "byol"):
+        with pytest.raises(ValueError, match="augmentation: must be an Augmentation or a pair"):
+            two_views(dataset(8), 24, 4, augmentation=wrong)
+
+
+def test_small_crops_come_beside_the_views_and_leave_them_alone():
+    y, x = np.mgrid[:60, :80].astype("uint8")
+    data = dataset(40, images=np.repeat(np.stack([y, x, x], -1)[None], 40, axis=0))
+    plain = replace(STILL, scale=(0.5, 1.0))
+    (without,) = batches(data, batch_size=40, augmentation=plain)
+    (batch,) = batches(data, batch_size=40, augmentation=plain, small_crops=3, small_size=12)
+    for name, values in without.items():
+        np.testing.assert_array_equal(values, batch[name])
+    small = batch["small"]
+    assert (small.shape, small.dtype) == ((40, 3, 12, 12, 3), np.float32)
+    heights, widths = (np.ptp(small[..., axis], axis=(2, 3)) + 1 for axis in (0, 1))
+    area = heights * widths / (60 * 80)
+    assert 0.03 < area.min() < 0.06
+    assert 0.11 < area.max() < 0.16
+    assert len(np.unique(small.reshape(120, -1), axis=0)) > 110
+
+
+def test_a_pretrainer_leaves_small_crops_unused():
+    gray = replace(STILL, grayscale=1.0)
+    options = {"small_crops": 1, "small_size": 32, "small_augmentation": gray}
+    (batch,) = batches(dataset(8), size=64, batch_size=8, augmentation=STILL, **options)
+    assert np.ptp(batch["small"], axis=-1).max() < 1e-2 < np.ptp(batch["query"], axis=-1).max()
+    losses = []
+    for small in (True, False):
+        pretrainer = MoCo(tiny_encoder(), rationale=None, projection_dim=6, queue_size=16, seed=3)
+        pretrainer.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        views = {name: values for name, values in batch.items() if small or name != "small"}
+        losses.append(pretrainer.train_on_batch(views, return_dict=True)["loss"])
+    assert losses[0] == losses[1]
+
+
 def test_a_continued_run_sees_what_the_whole_run_sees(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(6)]
     for path, image in zip(paths, pixels(6), strict=True):
@@ -83,129 +175,6 @@ def test_index_names_the_image():
             np.testing.assert_array_equal(batch[view][:, 0, 0, 0], 20 * batch["index"])
 
 
-def test_without_changes_the_image_stays():
-    image = pixels(1, 40, 40)[0]
-    np.testing.assert_allclose(STILL.apply(image, 40, (0, 1)), image, atol=1e-3)
-
-
-@pytest.mark.parametrize("size", [16, 96])
-def test_crops_have_the_asked_area_and_ratio(size):
-    y, x = np.mgrid[:60, :80].astype("uint8")
-    views = apply(one(scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3)), np.stack([y, x, x], -1), size, 200)
-    pixel = 1 if size == 16 else 0  # an average of pixels stays half a pixel off the border
-    heights, widths = (np.ptp(views[..., i], axis=(1, 2)) + 1 + pixel for i in (0, 1))
-    area, ratio = heights * widths / (60 * 80), widths / heights
-    assert 0.15 < area.min() < 0.3
-    assert 0.85 < area.max() < 1.1
-    assert 0.65 < ratio.min() < 0.85
-    assert 1.2 < ratio.max() < 1.5
-    corners = views[:, 0, 0, :2]
-    assert len(np.unique(corners, axis=0)) > 100
-
-
-def test_a_crop_that_never_fits_becomes_the_central_one():
-    image = np.zeros((20, 100, 3), "uint8")
-    image[..., 0] = np.arange(100)
-    columns = apply(one(ratio=(0.75, 4 / 3)), image, 27, 4)[:, 10, :, 0]  # the whole area: never
-    np.testing.assert_allclose(columns.min(1), 36, atol=1)
-    np.testing.assert_allclose(columns.max(1), 63, atol=1)
-
-
-def test_a_shrunk_crop_skips_no_pixel():
-    image = np.zeros((64, 64, 3), "uint8")
-    image[::4, ::4] = 240
-    np.testing.assert_allclose(STILL.apply(image, 16, (0, 0)), 15, atol=1e-3)
-
-
-def test_flip_mirrors_half_of_the_views():
-    image = pixels(1, 40, 40)[0]
-    views = apply(one(flip=0.5), image, count=100)
-    flipped = np.abs(views - image[:, ::-1]).max(axis=(1, 2, 3)) < 1e-3
-    still = np.abs(views - image).max(axis=(1, 2, 3)) < 1e-3
-    assert (flipped ^ still).all()
-    assert 30 < flipped.sum() < 70
-
-
-def test_grayscale_is_the_luma():
-    image = pixels(1, 40, 40)[0]
-    gray = image @ [0.299, 0.587, 0.114]
-    views = apply(one(grayscale=1.0), image, count=2)
-    np.testing.assert_allclose(views, np.stack([gray] * 3, -1)[None].repeat(2, 0), atol=1e-2)
-
-
-def single(**strength):
-    none = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
-    return one(jitter=1.0, **{**none, **strength})
-
-
-def test_brightness_contrast_and_saturation_blend_as_defined():
-    image = 100 + pixels(1, 40, 40)[0] // 5  # far from the clip
-    gray = (image @ [0.299, 0.587, 0.114])[..., None]
-    targets = {"brightness": 0 * gray, "contrast": gray.mean() + 0 * gray, "saturation": gray}
-    for name, target in targets.items():
-        views = apply(single(**{name: 0.4}), image, count=40)
-        away = (image - target).ravel()
-        factors = [away @ (view - target).ravel() / (away @ away) for view in views]
-        for factor, view in zip(factors, views, strict=True):
-            np.testing.assert_allclose(view, factor * image + (1 - factor) * target, atol=0.05)
-        assert 0.6 <= min(factors) < 0.75, name
-        assert 1.25 < max(factors) <= 1.401, name
-
-
-def test_hue_turns_both_ways_and_keeps_the_value():
-    image = np.full((40, 40, 3), (200, 40, 40), "uint8")
-    views = apply(single(hue=0.1), image, size=8, count=40)[:, 0, 0]
-    np.testing.assert_allclose(views.max(axis=1), 200, atol=0.1)
-    np.testing.assert_allclose(views.min(axis=1), 40, atol=0.1)
-    assert (views[:, 1] > 60).any()  # towards yellow
-    assert (views[:, 2] > 60).any()  # towards magenta
-    assert views[:, 1:].max() <= 40 + 160 * 0.6 + 0.1
-
-
-def test_jitter_matches_the_steps_one_by_one():
-    """Against tf.image, step after step in every order, on colours that no step clips."""
-    image = 110 + pixels(1, 40, 40)[0] // 10
-    augmentation = one(jitter=1.0, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
-    seen = set()
-    for number in range(60):
-        draws = tf.random.stateless_uniform((35,), (0, number), alg="philox").numpy()
-        change, order = 2 * draws[22:26] - 1, np.argsort(draws[26:30])
-        expected = tf.cast(image, tf.float32)
-        for step in order:
-            factor = 1 + 0.2 * change[step]
-            if step == 3:
-                expected = tf.image.adjust_hue(expected, 0.1 * change[3])
-                continue
-            gray = tf.tensordot(expected, [0.299, 0.587, 0.114], 1)[..., None]
-            target = (0 * gray, tf.reduce_mean(gray), gray)[step]
-            expected = factor * expected + (1 - factor) * target
-        view = augmentation.apply(image, 40, (0, number))
-        np.testing.assert_allclose(view, expected, atol=0.05)
-        seen.add(tuple(order))
-    assert len(seen) > 15
-
-
-def test_blur_keeps_the_mean_and_varies_its_sigma():
-    image = np.zeros((41, 41, 3), "uint8")
-    image[20, 20] = 255
-    views = apply(one(blur=1.0), image, 41, 40)[..., 0]
-    np.testing.assert_allclose(views.sum(axis=(1, 2)), 255, rtol=1e-3)
-    offsets = np.arange(41) - 20
-    sigma = np.sqrt((views.sum(axis=1) * offsets**2).sum(axis=1) / 255)
-    assert sigma.min() < 0.5
-    assert 1.6 < sigma.max() <= 2.0
-    np.testing.assert_allclose(views, views.transpose(0, 2, 1), atol=1e-3)
-
-
-def test_probabilities_are_kept():
-    image = pixels(1, 40, 40)[0]
-    changes = {"grayscale": 0.2, "blur": 0.5, "jitter": 0.8}
-    for name, probability in changes.items():
-        views = apply(one(**{name: probability}), image, count=150)
-        share = np.mean(np.abs(views - image).max(axis=(1, 2, 3)) > 0.5)
-        assert abs(share - probability) < 0.15, name
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -213,27 +182,14 @@ def test_probabilities_are_kept():
         ({"batch_size": 0}, "batch_size: .*received 0"),
         ({"batch_size": 4, "epochs": 0}, "received epochs=0"),
         ({"batch_size": 4, "first_epoch": -1}, "first_epoch=-1"),
+        ({"batch_size": 4, "small_crops": -1}, "received small_crops=-1"),
+        ({"batch_size": 4, "small_crops": 1, "small_size": 0}, "small_size=0"),
+        ({"batch_size": 4, "small_augmentation": STILL}, "1 or more with a small_augmentation"),
     ],
 )
 def test_wrong_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         two_views(dataset(8), 24, **options)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("flip", 1.5),
-        ("brightness", -0.1),
-        ("hue", 0.6),
-        ("scale", (0.5, 1.2)),
-        ("ratio", (2.0, 1.0)),
-        ("sigma", (0.0, 1.0)),
-    ],
-)
-def test_wrong_augmentations_are_refused(field, value):
-    with pytest.raises(ValueError, match=f"{field}: must .*received"):
-        Augmentation(**{field: value})
 
 
 def test_whole_images_are_what_evaluation_sees():
