@@ -170,6 +170,7 @@ def _publish(args: argparse.Namespace) -> None:
 
 def _card(args: argparse.Namespace) -> None:
     from keras_cr.presets import card, cards, model_card
+    from keras_cr.presets.manifest import Located, read_manifest
     from keras_cr.presets.registry import read_card
 
     entries = [
@@ -183,8 +184,11 @@ def _card(args: argparse.Namespace) -> None:
         args.usage_error("card: name one CARD to print, or add --check")
     entry = entries[0]
     manifest = {"class": "keras_cr>CommonRationaleEncoder", "name": entry.name}
-    manifest |= {"keras_cr": entry.version} if entry.version else {}
-    print(model_card(manifest, entry, entry.repo or f"org/{entry.name}", entry.commit), end="")
+    if entry.folder:
+        manifest = read_manifest(Located(entry.folder, entry.name))
+    elif entry.version:
+        manifest["keras_cr"] = entry.version
+    print(model_card(manifest, entry, entry.repo, entry.commit), end="")
 
 
 def _register(args: argparse.Namespace) -> None:

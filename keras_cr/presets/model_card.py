@@ -51,14 +51,14 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def model_card(
-    manifest: Mapping[str, Any], card: "Card | None", repo: str, revision: str | None = None
+    manifest: Mapping[str, Any], card: "Card | None", repo: str | None, revision: str | None = None
 ) -> str:
     """The text of a published preset's README.md.
 
     Args:
         manifest: the preset's preset.json.
         card: its card, or None.
-        repo: "org/name".
+        repo: "org/name"; None where it is loaded by its name alone.
         revision: the tag or commit that the text tells people to load.
 
     Returns:
@@ -70,7 +70,7 @@ def model_card(
     known = card.__dict__ if card else {}
     measured = known.get("metrics") or headline(manifest.get("metrics") or {}) or NOT_MEASURED
     licence = known.get("licence") or manifest.get("licence") or NOT_STATED
-    title = _line(known.get("title") or manifest.get("name") or repo)
+    title = _line(known.get("title") or manifest.get("name") or repo or NOT_STATED)
     results = [] if measured == NOT_MEASURED else _eval_results(measured)
     data = ModelCardData(
         library_name="keras",
@@ -79,8 +79,10 @@ def model_card(
         tags=_TAGS,
         **({"model_name": title, "eval_results": results} if results else {}),
     )
-    handle = f"hf://{repo}" + (f"@{revision}" if revision else "")
+    handle = f"hf://{repo}" if repo else manifest.get("name")
+    handle += f"@{revision}" if revision else ""
     name = str(manifest.get("class", "")).removeprefix("keras_cr>")
+    model, output = ("classifier", "probabilities") if "Class" in name else ("encoder", "embedding")
     source, recipe = manifest.get("source") or {}, known.get("recipe") or {}
     data_card = known.get("data") or {}
     text = [
@@ -95,8 +97,8 @@ def model_card(
         "```python",
         "import keras_cr",
         "",
-        f'encoder = keras_cr.{name}.from_preset("{handle}")',
-        "embedding = encoder(images)  # images: RGB 0..255, (B, H, W, 3)",
+        f'{model} = keras_cr.{name}.from_preset("{handle}")',
+        f"{output} = {model}(images)  # images: RGB 0..255, (B, H, W, 3)",
         "```",
         "",
         "Every file is checked by the sha256 in `preset.json` before the model is built.",
