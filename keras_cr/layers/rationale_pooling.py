@@ -45,8 +45,8 @@ class RationalePooling(keras.layers.Layer):
             weights = weights / ops.sum(weights, axis=(1, 2), keepdims=True)
             # The axis k is for LiteRT, whose converter writes an einsum without a free axis on
             # either side wrongly (google-ai-edge/LiteRT issue 9023).
-            pooled = ops.einsum("bhwk,bhwc->bkc", ops.expand_dims(weights, -1), feature_map)
-            pooled = ops.squeeze(pooled, axis=1)
+            pooled = ops.einsum("bhwk,bhwc->bck", ops.expand_dims(weights, -1), feature_map)
+            pooled = ops.squeeze(pooled, axis=-1)
         return ops.normalize(pooled, axis=-1, epsilon=1e-12) if self.normalize else pooled
 
     def compute_output_shape(self, feature_map_shape, rationale_shape=None):
