@@ -18,7 +18,8 @@ from keras_cr.experiment.build import build_rationale
 from keras_cr.experiment.comparison import Result, check_paired, summarize
 from keras_cr.experiment.comparison_files import scores_table, write_comparison
 from keras_cr.experiment.flags import settings_parser
-from keras_cr.experiment.run import Reader, Run, changed_settings
+from keras_cr.experiment.folder import changed_settings
+from keras_cr.experiment.run import Reader, Run
 from keras_cr.experiment.settings import Settings
 
 SEEDS = (0, 1, 2)

@@ -1,9 +1,6 @@
 """A run: read, check, evaluate, pretrain, evaluate again, store."""
 
 import dataclasses
-import datetime
-import json
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -35,13 +32,13 @@ from keras_cr.experiment.build import (
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
 from keras_cr.experiment.flags import parse_settings
-from keras_cr.experiment.outputs import write_json, write_numbers, write_pictures
+from keras_cr.experiment.folder import open_output, output_path, source_of
+from keras_cr.experiment.outputs import write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
 from keras_cr.pretraining import fit_rationale
-from keras_cr.version import __version__
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
 Reader = Callable[[str | None], FineGrainedDataset]
@@ -109,9 +106,9 @@ class Run:
             check_cache(dataset.split("train"), settings.cache)
         build_rationale(settings, int(dataset.is_train.sum()))  # for its errors
         encoder = build_encoder(settings, build_backbone)
-        output = _output_path(settings, name)
+        output = output_path(settings, name)
         watching = monitors(settings, dataset.split("train"), output) if settings.epochs else []
-        _open_output(output, settings)
+        open_output(output, settings)
         return cls(settings, dataset, skipped, encoder, name, output, watching, augmentation, store)
 
     def execute(self) -> dict:
@@ -137,11 +134,11 @@ class Run:
         metrics = after.metrics | {"initialization": before.metrics}
 
         encoder = with_precision(encoder, "float32")
-        source = _source(settings) | {"config": settings.of_the_run()}
+        source = source_of(settings) | {"config": settings.of_the_run()}
         details = {"name": self.name, "source": source, "metrics": metrics}
         for folder in (output / "preset", store_path(self.name))[: 1 + self.store]:
             encoder.save_to_preset(folder, **details)
-        source = _source(settings)
+        source = source_of(settings)
         if self.watching:
             source["health"] = "; ".join(self.watching[0].findings) or "no findings"
         write_pictures(output, settings, before, after, source)
@@ -266,50 +263,3 @@ def main(
         return prepared.execute()
     except HubError as error:
         raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
-
-
-def _output_path(settings: Settings, name: str) -> Path:
-    if settings.output is not None:
-        return Path(settings.output)
-    output, number = Path("runs") / name, 1
-    while output.exists():
-        number += 1
-        output = Path("runs") / f"{name}-{number}"
-    return output
-
-
-def changed_settings(config: Path, settings: Settings) -> str:
-    """Which settings of the run that wrote `config` are others now, for a message; else empty."""
-    earlier, wanted = json.loads(config.read_text())["settings"], settings.of_the_run()
-    changed = [name for name in wanted if wanted[name] != earlier.get(name)]
-    return ", ".join(f"{n} was {earlier.get(n)!r}, is {wanted[n]!r}" for n in changed)
-
-
-def _open_output(output: Path, settings: Settings) -> None:
-    """Makes the run's folder and writes its settings down; refuses what belongs to another run."""
-    config = output / "config.json"
-    if config.is_file() and settings.resume:
-        if changed := changed_settings(config, settings):
-            raise ValueError(
-                f"--resume: {output} holds a run with other settings: {changed}. Use the same "
-                "flags, or another --output."
-            )
-        return
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(
-            f"--output: {output} is not empty. Add --resume to go on with the run in it, or name "
-            "another folder."
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    write_json(config, {"settings": settings.of_the_run(), **_source(settings)})
-
-
-def _source(settings: Settings) -> dict:
-    return {
-        "command": shlex.join(["python", *sys.argv]),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seed": settings.seed,
-        "keras_cr": __version__,
-        "keras": keras.__version__,
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
-    }

@@ -1,0 +1,63 @@
+"""A run's folder: where it is, whose it is, and what it was made by."""
+
+import datetime
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import keras
+
+from keras_cr.experiment.outputs import write_json
+from keras_cr.experiment.settings import Settings
+from keras_cr.version import __version__
+
+
+def output_path(settings: Settings, name: str) -> Path:
+    """`settings.output`, or a new folder under `runs/` that has the preset's name."""
+    if settings.output is not None:
+        return Path(settings.output)
+    output, number = Path("runs") / name, 1
+    while output.exists():
+        number += 1
+        output = Path("runs") / f"{name}-{number}"
+    return output
+
+
+def changed_settings(config: Path, settings: Settings) -> str:
+    """Which settings of the run that wrote `config` are others now, for a message; else empty."""
+    earlier, wanted = json.loads(config.read_text())["settings"], settings.of_the_run()
+    changed = [name for name in wanted if wanted[name] != earlier.get(name)]
+    return ", ".join(f"{n} was {earlier.get(n)!r}, is {wanted[n]!r}" for n in changed)
+
+
+def open_output(output: Path, settings: Settings) -> None:
+    """Makes the run's folder and writes its settings down; refuses what belongs to another run."""
+    config = output / "config.json"
+    if config.is_file() and settings.resume:
+        if changed := changed_settings(config, settings):
+            raise ValueError(
+                f"--resume: {output} holds a run with other settings: {changed}. Use the same "
+                "flags, or another --output."
+            )
+        return
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(
+            f"--output: {output} is not empty. Add --resume to go on with the run in it, or name "
+            "another folder."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(config, {"settings": settings.of_the_run(), **source_of(settings)})
+
+
+def source_of(settings: Settings) -> dict:
+    """Where a run's results come from: command, date, seed and versions."""
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seed": settings.seed,
+        "keras_cr": __version__,
+        "keras": keras.__version__,
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+    }
