@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "verify":
             action.add_argument("--offline", action="store_true", help="never use the network")
     publish = add("publish", "upload a preset in one commit, download it again, compare, tag it")
-    publish.add_argument("preset", metavar="PRESET", help="a folder, or a name in the local store")
+    publish.add_argument("preset", metavar="PRESET", help="a folder, or a preset's name")
     publish.add_argument("handle", metavar="HANDLE", help="where to: hf://org/name")
     publish.add_argument("--tag", help="a name for the commit, such as v1")
     publish.add_argument("--private", action="store_true", help="make a new repository private")

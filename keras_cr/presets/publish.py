@@ -18,11 +18,11 @@ from keras_cr.presets.errors import (
     PublishConflictError,
     PublishVerificationError,
 )
-from keras_cr.presets.load import load_preset
+from keras_cr.presets.load import load_preset, locate
 from keras_cr.presets.manifest import FILES, Located, fingerprint, read_manifest, verify_files
 from keras_cr.presets.model_card import model_card
 from keras_cr.presets.save import save_preset
-from keras_cr.presets.store import store_path, valid_name
+from keras_cr.presets.store import valid_name
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -115,8 +115,8 @@ def publish(
     The tag, which a card can rely on, is set only after that.
 
     Args:
-        encoder_or_folder: a keras_cr model, a preset's folder, or the name of one in the local
-            store.
+        encoder_or_folder: a keras_cr model, or a preset as `load_preset` takes it: a folder, a
+            name, another handle.
         handle: `hf://org/name`; the repository is made if there is none.
         card: the preset's card or its name: what people are told on the page beside the
             manifest. None takes the card that has the preset's name, if there is one.
@@ -144,7 +144,7 @@ def publish(
         raise PresetError(f"tag must be letters, digits, '_', '.' and '-'; received {tag!r}.")
     entry = registry.card(card) if isinstance(card, str) else card
     with tempfile.TemporaryDirectory(prefix="keras-cr-publish-") as scratch:
-        folder, model = _ready(encoder_or_folder, handle, Path(scratch))
+        folder, model = _ready(encoder_or_folder, handle, Path(scratch), token)
         repo = check_writable(handle, token)
         manifest = read_manifest(Located(folder, f"Preset {str(folder)!r}"))
         name = manifest.get("name")
@@ -163,16 +163,16 @@ def publish(
     return Published(repo, commit, tag, files, changed)
 
 
-def _ready(source: Any, handle: str, scratch: Path) -> tuple[Path, keras.Model]:
+def _ready(
+    source: Any, handle: str, scratch: Path, token: str | bool | None
+) -> tuple[Path, keras.Model]:
     """The preset's verified folder, and the model that it holds."""
     if isinstance(source, keras.Model):
         name = hub.parse_handle(handle)[0].split("/")[1].lower()
         folder = scratch / "preset"
         save_preset(source, folder, name=name if valid_name(name) else None)
         return folder, source
-    if valid_name(source) and not Path(source).exists():
-        source = store_path(source)
-    folder = Path(source).expanduser()
+    folder = locate(source, None, FILES, {"token": token}).folder
     return folder, load_preset(folder)
 
 

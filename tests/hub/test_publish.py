@@ -18,6 +18,7 @@ from keras_cr.presets import (
     PublishVerificationError,
     load_preset,
     publish,
+    registry,
     save_preset,
     store_path,
 )
@@ -75,6 +76,12 @@ def test_a_folder_and_a_stored_name_with_their_page(hub, tmp_path, monkeypatch):
     assert page.data.license == "mit"
     assert page.data.eval_results[0].metric_value == 0.75
     assert "birds \\| &lt;b>" in page.text
+
+
+def test_the_packaged_preset_by_its_name(hub):
+    published = publish("demo_squeezenet", "hf://org/demo", tag="v1", **WRITER)
+    assert published.files == registry.card("demo_squeezenet").files
+    assert "94.3 %" in ModelCard.load("org/demo").text
 
 
 def test_a_damaged_folder_is_refused_before_anything_is_sent(hub, tmp_path):
