@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from keras_cr._optional import scikit_learn
 from keras_cr.evaluation._checks import check_features, check_labels, normalize
-from keras_cr.evaluation._optional import scikit_learn
 
 RESTARTS = 4
 

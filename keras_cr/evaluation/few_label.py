@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_cr.evaluation._checks import check_split
-from keras_cr.evaluation.linear_probe import fit_linear_probe, stratified_part
+from keras_cr.evaluation.linear_probe import fit_linear_probe
+from keras_cr.models.logistic_regression import stratified_part
 
 SHARES = (0.1, 0.2, 0.5, 1.0)
 DRAWS = 3

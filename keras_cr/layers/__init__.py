@@ -6,8 +6,10 @@ from keras_cr.layers.min_max import min_max_normalize
 from keras_cr.layers.projection_head import ProjectionHead
 from keras_cr.layers.rationale_branch import RationaleBranch
 from keras_cr.layers.rationale_pooling import RationalePooling
+from keras_cr.layers.standardization import EmbeddingStandardization
 
 __all__ = [
+    "EmbeddingStandardization",
     "FeatureQueue",
     "ProjectionHead",
     "RationaleBranch",

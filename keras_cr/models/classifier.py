@@ -1,22 +1,47 @@
 """A classifier on top of an encoder, for fine-tuning with plain `fit`."""
 
 import keras
+import numpy as np
+from keras import ops
 
-from keras_cr.layers import RationalePooling
+from keras_cr.layers import EmbeddingStandardization
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
+from keras_cr.models.layer_changes import set_trainable
+from keras_cr.models.learning_rates import learning_rate_multipliers, scale_gradient
+from keras_cr.models.logistic_regression import fit_logistic_regression
+
+_PARTS = {"all": True, "head": False}  # what `train` takes: whether the encoder learns
+PRETRAINED_LR_MULTIPLIER = 0.1
+_ABSENT = -20.0  # the bias of a class that `fit_head` saw no image of
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
 class CommonRationaleClassifier(ImageModel):
-    """Classifies images by a linear layer on rationale-pooled features.
+    """Classifies images by a linear layer on the encoder's embeddings.
+
+    Made to learn with a Keras user's defaults (`compile("adam", ...)`, `fit`): the embeddings are
+    centred and of one scale whatever the encoder, the head starts at zero, so that the first loss
+    is that of guessing, and a pretrained encoder's batch normalisation keeps the statistics it has.
+    With few labels `fit_head` is quicker than `fit`.
 
     Args:
-        encoder: a `CommonRationaleEncoder`; its `pooling` is used, without scaling to unit length.
+        encoder: a `CommonRationaleEncoder`; its `pooling` is used.
         num_classes: number of classes.
         activation: of the last layer. `"softmax"` gives probabilities, as Keras' string losses
-            expect; `None` gives logits.
-        dropout: share of pooled features dropped in training.
+            expect; `None` gives logits, for losses with `from_logits=True`.
+        dropout: share of the embedding's entries dropped in training.
+        train: `"all"` trains encoder and head, `"head"` freezes the encoder; None leaves the
+            encoder as it comes. The same as `classifier.encoder.trainable = True` or `False`; like
+            every layer's `trainable` it is kept when the model is saved, and as everywhere in Keras
+            a change takes effect at the next `compile`.
+        encoder_lr_multiplier: the encoder learns at this multiple of the optimizer's learning rate.
+            None takes 0.1 for one that is pretrained, told as below, else 1. Under JAX and inside
+            another model (behind augmentation layers, say) it is the gradient that is multiplied:
+            the same for SGD, and of no effect on Adam.
+        freeze_batch_norm: whether the encoder's batch normalisation keeps its statistics while the
+            encoder is trained (it runs in inference mode then, without dropout of its own). None
+            decides now: True if it has any statistics, which a network with fresh weights has not.
         **kwargs: as for `keras.Model`.
 
     Input shape:
@@ -26,14 +51,17 @@ class CommonRationaleClassifier(ImageModel):
         `(B, num_classes)`, float32.
 
     Raises:
-        ValueError: `encoder` is not a `CommonRationaleEncoder`, or `num_classes` is below 2.
+        ValueError: `encoder` is not a `CommonRationaleEncoder`, `num_classes` is below 2, or
+            `train` is unknown.
 
     Example:
 
-    >>> classifier = CommonRationaleClassifier.from_preset("cub_resnet50", num_classes=200)
+    >>> classifier = CommonRationaleClassifier.from_preset("demo_squeezenet", num_classes=200)
     >>> classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    >>> classifier.fit(images, labels)
+    >>> classifier.fit(images, labels, epochs=10)
     """
+
+    inner_model = "encoder"
 
     def __init__(
         self,
@@ -41,6 +69,9 @@ class CommonRationaleClassifier(ImageModel):
         num_classes: int,
         activation: str | None = "softmax",
         dropout: float = 0.0,
+        train: str | None = None,
+        encoder_lr_multiplier: float | None = None,
+        freeze_batch_norm: bool | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -50,32 +81,136 @@ class CommonRationaleClassifier(ImageModel):
             )
         if not isinstance(num_classes, int) or num_classes < 2:
             raise ValueError(f"`num_classes` must be 2 or more. Received: {num_classes!r}")
+        _check_train(train)
+        pretrained = _has_statistics(encoder)
+        if encoder_lr_multiplier is None:
+            encoder_lr_multiplier = PRETRAINED_LR_MULTIPLIER if pretrained else 1.0
+        if not encoder_lr_multiplier > 0:
+            raise ValueError(
+                "`encoder_lr_multiplier` must be positive; train='head' freezes the encoder. "
+                f"Received: {encoder_lr_multiplier!r}"
+            )
+        if train is not None:
+            set_trainable(encoder, _PARTS[train])
         self.encoder = encoder
         self.image_size = encoder.image_size
         self.num_classes = num_classes
-        self.activation = activation
+        is_name = activation is None or isinstance(activation, str)
+        self.activation = activation if is_name else keras.activations.serialize(activation)
         self.dropout_rate = dropout
-        self.pool = RationalePooling(normalize=False, name="pool")
+        self.encoder_lr_multiplier = float(encoder_lr_multiplier)
+        self.freeze_batch_norm = pretrained if freeze_batch_norm is None else freeze_batch_norm
+        self._steps_itself = False  # whether the step that is being taken is this model's own
+        embedded = encoder.compute_output_shape((None, None, None, 3))
+        self.standardize = EmbeddingStandardization(dtype="float32", name="standardize")
+        self.standardize.build(embedded)
         self.dropout = keras.layers.Dropout(dropout, dtype="float32", name="dropout")
         self.head = keras.layers.Dense(
-            num_classes, activation=activation, dtype="float32", name="head"
+            num_classes,
+            activation=activation,
+            kernel_initializer="zeros",
+            dtype="float32",
+            name="head",
         )
-        self.head.build(encoder.compute_output_shape((None, None, None, 3)))
+        self.head.build(embedded)
         self.built = True
 
     def call(self, images, training=False):
-        feature_map = self.encoder.feature_map(images, training=training)
-        parts = []
-        if self.encoder.pooling != "average":
-            rationale = self.encoder.branch(feature_map, training=training)
-            parts.append(self.pool(feature_map, rationale))
-        if self.encoder.pooling != "rationale":
-            parts.append(self.pool(feature_map))
-        features = parts[0] if len(parts) == 1 else keras.ops.concatenate(parts, axis=-1)
+        learns = training and self.encoder.trainable and not self.freeze_batch_norm
+        embedding = self.encoder(images, training=learns)
+        if training and not self._steps_itself and self.encoder_lr_multiplier != 1:
+            embedding = scale_gradient(embedding, self.encoder_lr_multiplier)
+        features = self.standardize(embedding, training=training)
         return self.head(self.dropout(features, training=training))
+
+    def train_step(self, *args):
+        if keras.backend.backend() == "jax":
+            return super().train_step(*args)
+        self._steps_itself = True
+        try:
+            with learning_rate_multipliers([(self.encoder, self.encoder_lr_multiplier)]):
+                return super().train_step(*args)
+        finally:
+            self._steps_itself = False
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.num_classes)
+
+    def fit_head(self, images, labels=None, batch_size: int = 64, seed: int = 0) -> dict:
+        """Fits the head alone, to optimality: the linear probe of the embeddings, in seconds.
+
+        An L2-regularised logistic regression on the frozen encoder's embeddings, whose strength is
+        chosen on held-out parts of these images (see `keras_cr.evaluation.linear_probe`). It
+        replaces what the head had learnt; `fit` can go on from there. No `compile` is needed.
+
+        Args:
+            images: (N, H, W, 3), RGB 0..255; or an iterable of batches `(images, labels)`, such as
+                a `tf.data.Dataset`, each read once.
+            labels: (N,) integers in `[0, num_classes)`, or (N, num_classes) one-hot; None where
+                `images` brings them.
+            batch_size: images at a time, where `images` is an array.
+            seed: draws the held-out parts.
+
+        Returns:
+            How the fit came about: `c`, the inverse strength that was chosen; `held_out_top1`, the
+            accuracy on images left out of the fit that chose it; `iterations`; `converged`.
+
+        Raises:
+            ImportError: scikit-learn is missing.
+            ValueError: the labels don't fit the images, leave their range, or are all of one class.
+
+        Example:
+
+        >>> classifier = CommonRationaleClassifier.from_preset("demo_squeezenet", num_classes=10)
+        >>> classifier.fit_head(images, labels)
+        >>> classifier.predict(others).argmax(axis=1)
+        """
+        embeddings, labels = self._embedded(images, labels, batch_size)
+        labels = self._class_numbers(labels, len(embeddings))
+        probe = fit_logistic_regression(embeddings, labels, seed)
+        kernel = np.zeros((embeddings.shape[1], self.num_classes))
+        bias = np.full(self.num_classes, _ABSENT)
+        kernel[:, probe.classes], bias[probe.classes] = probe.weights()
+        self.standardize.adapt_to(probe.center)
+        self.head.set_weights([kernel / self.standardize.scale, bias])
+        return probe.details()
+
+    def _embedded(self, images, labels, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings and labels of all images."""
+        if labels is not None:
+            options = {"batch_size": batch_size} if hasattr(images, "shape") else {}
+            return self.encoder.predict(images, verbose=0, **options), np.asarray(labels)
+        parts = []
+        for batch in images:
+            if not isinstance(batch, tuple | list) or len(batch) < 2:
+                raise ValueError(
+                    "`labels` must be given, or `images` hold batches (images, labels). Received: "
+                    f"no labels, and a batch that is a {type(batch).__name__}"
+                )
+            parts.append((self.encoder.predict_on_batch(batch[0]), ops.convert_to_numpy(batch[1])))
+        if not parts:
+            raise ValueError("`images` must hold at least one batch. Received: none")
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+    def _class_numbers(self, labels: np.ndarray, count: int) -> np.ndarray:
+        """Labels as integers (count,), checked."""
+        if labels.ndim == 2 and labels.shape[1] == self.num_classes:
+            labels = labels.argmax(axis=1)
+        labels = labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.shape != (count,) or labels.dtype.kind not in "iuf":
+            raise ValueError(
+                f"`labels` must be ({count},) integers, one an image, or one-hot rows. Received: "
+                f"{labels.dtype} of shape {labels.shape}"
+            )
+        low, high = labels.min(), labels.max()
+        if low < 0 or high >= self.num_classes or (labels % 1).any():
+            raise ValueError(
+                f"`labels` must be integers from 0 to {self.num_classes - 1}, for num_classes="
+                f"{self.num_classes}. Received: values from {low} to {high}"
+            )
+        if low == high:
+            raise ValueError(f"`labels` must hold two classes or more. Received: only {low}")
+        return labels.astype("int64")
 
     def save_to_preset(self, folder, **details):
         """Writes the classifier as a preset folder; see `keras_cr.presets.save_preset`."""
@@ -96,6 +231,7 @@ class CommonRationaleClassifier(ImageModel):
         token: str | None = None,
         cache_dir: str | None = None,
         local_files_only: bool = False,
+        train: str | None = None,
     ) -> "CommonRationaleClassifier":
         """Puts a new head on a pretrained encoder, or loads a saved classifier.
 
@@ -107,8 +243,11 @@ class CommonRationaleClassifier(ImageModel):
             dropout: as for the class; for a new head.
             load_weights: as for `CommonRationaleEncoder.from_preset`, and so on to
                 `local_files_only`.
+            train: as for the class.
         """
         from keras_cr.presets import load_preset
+
+        _check_train(train)
 
         model = load_preset(
             name,
@@ -121,6 +260,8 @@ class CommonRationaleClassifier(ImageModel):
             local_files_only=local_files_only,
         )
         if isinstance(model, cls) and num_classes is None:
+            if train is not None:
+                set_trainable(model.encoder, _PARTS[train])
             return model
         if num_classes is None:
             raise ValueError(
@@ -129,19 +270,38 @@ class CommonRationaleClassifier(ImageModel):
             )
         encoder = model.encoder if isinstance(model, cls) else model
         return cls(
-            encoder, num_classes, activation=activation, dropout=dropout, dtype=encoder.dtype_policy
+            encoder,
+            num_classes,
+            activation=activation,
+            dropout=dropout,
+            train=train,
+            dtype=encoder.dtype_policy,
         )
 
     def get_config(self):
         return super().get_config() | {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
             "num_classes": self.num_classes,
             "activation": self.activation,
             "dropout": self.dropout_rate,
+            "encoder_lr_multiplier": self.encoder_lr_multiplier,
+            "freeze_batch_norm": self.freeze_batch_norm,
         }
 
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
-        return cls(**config)
+
+def _check_train(train: str | None) -> None:
+    if train is not None and train not in _PARTS:
+        raise ValueError(f"`train` must be 'all', 'head' or None. Received: train={train!r}")
+
+
+def _has_statistics(encoder: CommonRationaleEncoder) -> bool:
+    """Whether batch normalisation has seen images: some statistics are not the initial ones."""
+    norms = [
+        layer
+        for layer in encoder._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    return not norms or any(
+        np.any(ops.convert_to_numpy(norm.moving_mean) != 0)
+        or np.any(ops.convert_to_numpy(norm.moving_variance) != 1)
+        for norm in norms
+    )

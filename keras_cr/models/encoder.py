@@ -47,6 +47,8 @@ class CommonRationaleEncoder(ImageModel):
     >>> maps = encoder.encode(images)["rationale"]
     """
 
+    inner_model = "backbone"
+
     def __init__(
         self,
         backbone: keras.Model | str,
@@ -177,18 +179,11 @@ class CommonRationaleEncoder(ImageModel):
 
     def get_config(self):
         return super().get_config() | {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_detectors": self.num_detectors,
             "pooling": self.pooling,
             "image_size": self.image_size,
             "seed": self.seed,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**config)
 
 
 def _pair(image_size):

@@ -1,4 +1,4 @@
-"""Export of a model of images for inference elsewhere."""
+"""What the models of images share: how they are kept and exported."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,37 @@ from typing import Any
 
 import keras
 
+from keras_cr.models.layer_changes import change_layers, layer_changes, set_trainable
+
 _FLOAT32_FORMATS = ("litert", "onnx")
 
 
 class ImageModel(keras.Model):
-    """A model of RGB 0..255 images, with the side it expects in `image_size` (None: any)."""
+    """A model of RGB 0..255 images, with the side it expects in `image_size` (None: any).
+
+    It is rebuilt from its arguments, and then what was done to its layers (frozen, quantized, given
+    LoRA weights) is done again.
+    """
+
+    inner_model: str  # name of the argument that is a model itself
+
+    def get_config(self):
+        changes = layer_changes(self)
+        inner = keras.saving.serialize_keras_object(getattr(self, self.inner_model))
+        config = super().get_config() | {self.inner_model: inner}
+        return config | ({"layer_changes": changes} if changes else {})
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        changes = config.pop("layer_changes", [])
+        trainable = config.pop("trainable", True)
+        inner = keras.saving.deserialize_keras_object(config[cls.inner_model])
+        model = cls(**config | {cls.inner_model: inner})
+        if not trainable:
+            set_trainable(model, False)
+        change_layers(model, changes)
+        return model
 
     def export(
         self,

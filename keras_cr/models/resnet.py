@@ -78,7 +78,7 @@ class ResNet(keras.Model):
             for number in range(count):
                 stride = 2 if stage > 0 and number == 0 else 1
                 x = block(x, width * 2**stage, stride, f"layer{stage + 1}_{number}")
-        super().__init__(inputs, x, name=name, trainable=trainable)
+        super().__init__(inputs, x, name=name)
         self.blocks = tuple(blocks)
         self.bottleneck = bottleneck
         self.width = width
@@ -87,6 +87,7 @@ class ResNet(keras.Model):
         self.seed = seed
         if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.trainable = trainable  # now that there are layers to pass it on to
 
     def get_config(self):
         return {

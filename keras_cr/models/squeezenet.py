@@ -95,13 +95,14 @@ class SqueezeNet(keras.Model):
                 convolution(x, expand, 3, 1, f"fire{number}_expand3x3"),
             ]
             x = layers.Concatenate(dtype=dtype, name=f"fire{number}")(sides)
-        super().__init__(inputs, x, name=name, trainable=trainable)
+        super().__init__(inputs, x, name=name)
         self.fires = tuple(tuple(fire) for fire in fires)
         self.width = width
         self.normalize_images = normalize_images
         self.seed = seed
         if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.trainable = trainable  # now that there are layers to pass it on to
 
     def get_config(self):
         return {

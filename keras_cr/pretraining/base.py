@@ -20,12 +20,12 @@ from keras import ops
 
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
+from keras_cr.models.learning_rates import learning_rate_multipliers
 from keras_cr.pretraining.batches import image_numbers, unpack_views
 from keras_cr.pretraining.measures import correlation, embedding_std, relative_entropy
 from keras_cr.pretraining.momentum import gather
 from keras_cr.pretraining.neighbours import NeighbourBank, compare_with_neighbours
 from keras_cr.pretraining.rationale import Rationale
-from keras_cr.pretraining.shares import apply_gradients
 
 
 @dataclass
@@ -170,11 +170,12 @@ class RationalePretrainer(keras.Model):
             loss, logs = self.compute_losses(views, context, tape)
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        shares = [(self.encoder.backbone, self.backbone_lr_multiplier)]
+        multipliers = [(self.encoder.backbone, self.backbone_lr_multiplier)]
         if self.rationale is not None:
-            shares.append((self.encoder.branch, self.rationale.lr_multiplier))
+            multipliers.append((self.encoder.branch, self.rationale.lr_multiplier))
         gradients = tape.gradient(scaled_loss, variables)
-        apply_gradients(self.optimizer, gradients, variables, shares)
+        with learning_rate_multipliers(multipliers):
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.finish(views, context)
         if "embedding" in context:
             self.neighbours.enqueue(gather(context["embedding"]), image_numbers(views))

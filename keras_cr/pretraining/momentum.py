@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_cr.models.learning_rates import assign_all
+
 
 def momentum_copy(model: keras.Model | keras.layers.Layer):
     """Copies a model or layer with its weights, and takes the copy's variables out of training.
@@ -35,20 +37,6 @@ def follow(twin, model, momentum: float) -> None:
     ]
     values = [momentum * own.value + (1 - momentum) * other.value for own, other in pairs]
     assign_all([own for own, _ in pairs], values)
-
-
-def assign_all(variables, values) -> None:
-    """Assigns values that are the same on every replica, inside or outside `tf.distribute`."""
-    if not tf.distribute.has_strategy() or tf.distribute.in_cross_replica_context():
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        return
-
-    def update(strategy, *replica_values):
-        for variable, value in zip(variables, replica_values, strict=True):
-            strategy.extended.update(variable.value, lambda v, x: v.assign(x), args=(value,))
-
-    tf.distribute.get_replica_context().merge_call(update, args=tuple(values))
 
 
 def gather(values):

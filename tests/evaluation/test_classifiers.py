@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from keras_cr.evaluation import knn, linear_probe
-from keras_cr.evaluation.linear_probe import stratified_part
+from keras_cr.models.logistic_regression import stratified_part
 
 
 def data(n=60, classes=4, channels=8, noise=1.0, seed=0):
@@ -97,7 +97,7 @@ def test_linear_probe_of_a_small_set_chooses_on_all_of_train():
 
 
 def test_linear_probe_says_when_it_did_not_converge(monkeypatch):
-    module = sys.modules["keras_cr.evaluation.linear_probe"]
+    module = sys.modules["keras_cr.models.logistic_regression"]
     monkeypatch.setattr(module, "ITERATIONS", 1)
     result = linear_probe(*data(), grid=(1e6,))
     assert result["converged"] is False

@@ -27,6 +27,9 @@ def test_plain_compile_and_fit():
 @pytest.mark.parametrize("pooling", ["rationale", "average", "concat"])
 def test_logits_of_every_pooling(pooling):
     classifier = CommonRationaleClassifier(tiny_encoder(pooling=pooling), 5, activation=None)
+    x, y = labelled(8)
+    classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    classifier.fit(x, y, verbose=0)  # the head starts at zero
     logits = classifier(images(3))
     assert logits.shape == (3, 5)
     assert np.asarray(logits).min() < 0

@@ -1,4 +1,4 @@
-"""Import of what only some protocols need."""
+"""Imports of what only some of the package needs."""
 
 import contextlib
 from collections.abc import Iterator
