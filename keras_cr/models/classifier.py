@@ -5,6 +5,7 @@ import keras
 from keras_cr.layers import RationalePooling
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
+from keras_cr.presets.registry import ENCODER, PresetsOfClass
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -34,6 +35,8 @@ class CommonRationaleClassifier(ImageModel):
     >>> classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     >>> classifier.fit(images, labels)
     """
+
+    presets = PresetsOfClass(ENCODER)  # an encoder's preset gets a new last layer
 
     def __init__(
         self,

@@ -6,11 +6,18 @@ from typing import Any
 
 import keras
 
+from keras_cr.presets.registry import PresetsOfClass
+
 _FLOAT32_FORMATS = ("litert", "onnx")
 
 
 class ImageModel(keras.Model):
-    """A model of RGB 0..255 images, with the side it expects in `image_size` (None: any)."""
+    """A model of RGB 0..255 images, with the side it expects in `image_size` (None: any).
+
+    `CLASS.presets` is a dict of what `CLASS.from_preset` takes by name.
+    """
+
+    presets = PresetsOfClass()
 
     def export(
         self,

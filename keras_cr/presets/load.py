@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_cr.presets import hub
-from keras_cr.presets.atomic import settled
+from keras_cr.presets.atomic import is_moving, settled
 from keras_cr.presets.config import check_classes, float_policy, model_class, with_dtype
 from keras_cr.presets.errors import (
     CorruptPresetError,
@@ -105,16 +105,20 @@ def load_preset(
         else:
             if before and _identity(preset.folder) == before:
                 return model
-    raise PresetError(f"{preset.label} is being replaced over and over; try again later.")
+    raise PresetError(
+        f"{preset.label} is being replaced over and over, or a save was cut off where this user "
+        "can't finish it; try again later, or save it again."
+    )
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from one that takes its place."""
+def _identity(folder: Path) -> tuple[tuple[int, int], ...] | None:
+    """What tells a folder and its files from those that take their place; None meanwhile."""
+    paths = [path for path in (folder, *(folder / name for name in FILES)) if path.exists()]
     try:
-        status = folder.stat()
+        seen = tuple((status.st_ino, status.st_mtime_ns) for status in map(os.stat, paths))
     except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns
+    return seen if seen and not is_moving(folder) else None
 
 
 def locate(
