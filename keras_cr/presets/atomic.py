@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_cr.presets.errors import PresetError, brief
 from keras_cr.presets.manifest import CONFIG, MANIFEST, WEIGHTS
 
 _MOVING = ".keras-cr.moving"
@@ -32,6 +33,18 @@ _LOOKS = 3
 # What systems put into folders, beside hidden files.
 _LITTER = {"desktop.ini", "thumbs.db", "ehthumbs.db", "lost+found", "$recycle.bin", "icon\r"}
 _LITTER |= {"system volume information", "@eadir"}
+
+
+def absolute(folder: str | os.PathLike) -> Path:
+    """The folder that a path means, links followed, whether it exists or not.
+
+    Raises:
+        PresetError: links lead in a circle, or the path can't be one.
+    """
+    try:
+        return Path(folder).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PresetError(f"folder can't be found: {brief(error)}; received {folder!r}.") from error
 
 
 def is_litter(name: str) -> bool:

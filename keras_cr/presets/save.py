@@ -1,13 +1,14 @@
 """Writing a preset: a folder with the architecture, the weights and what vouches for both."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_cr.presets.atomic import is_litter, replace, staging
+from keras_cr.presets.atomic import absolute, is_litter, replace, staging
 from keras_cr.presets.config import describe
 from keras_cr.presets.errors import OccupiedFolderError, PresetError
 from keras_cr.presets.manifest import (
@@ -66,15 +67,14 @@ def save_preset(
     """
     if "://" in os.fspath(folder):
         raise PresetError(f"folder must be a path on this machine; received {os.fspath(folder)!r}.")
-    folder = Path(folder).expanduser().resolve()
+    folder = absolute(folder)
     config = describe(model)
     if not model.built:
         raise PresetError(f"model {model.name!r} has no weights yet; call it on images first.")
     check_replaceable(folder)
     with staging(folder) as new:
         write_json(new / CONFIG, config)
-        optimizers = list(_optimizers(model))
-        keras.saving.save_weights(model, new / WEIGHTS, objects_to_skip=optimizers)
+        _write_weights(model, new / WEIGHTS, folder)
         manifest = {
             "format": FORMAT,
             "keras_cr": __version__,
@@ -91,6 +91,18 @@ def save_preset(
         write_json(new / MANIFEST, manifest)
         replace(new, folder, check_replaceable)
     return folder
+
+
+def _write_weights(model: keras.Model, path: Path, folder: Path) -> None:
+    """Writes the weights; what HDF5 says of a full disk, in many lines, is told in one."""
+    try:
+        keras.saving.save_weights(model, path, objects_to_skip=list(_optimizers(model)))
+    except (OSError, RuntimeError) as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        told = f"the weights can't be written ({os.strerror(int(number[1]))})"
+        raise OSError(int(number[1]), told, str(folder)) from error
 
 
 def _optimizers(model: keras.Model) -> Iterator[Any]:
