@@ -73,7 +73,7 @@ def _list(args: argparse.Namespace) -> None:
 
     presets = list_presets()
     if args.json:
-        fields = ("name", "title", "where", "published", "packaged")
+        fields = ("name", "title", "where", "model", "published", "packaged")
         rows = [
             {field: getattr(each, field) for field in fields}
             | {"stored": str(each.stored) if each.stored else None}

@@ -18,6 +18,7 @@ _OF_THE_COMPARISON = (
     "seed",
     "resume",
     "preset_name",
+    "overwrite",
     "publish",
 )
 

@@ -29,6 +29,7 @@ REFUSED = {  # flags of one run
     "--rationale-options": "the arms differ in them: --arms rationale:NAME=VALUE,...",
     "--resume": "a comparison always goes on with what is in --output",
     "--preset-name": "a comparison stores no preset by name; every run's folder has one",
+    "--overwrite": "a comparison stores no preset by name; what is in --output is never replaced",
     "--publish": "a comparison publishes nothing; publish a run's preset/ with keras-cr presets",
 }
 

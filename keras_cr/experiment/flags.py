@@ -90,6 +90,8 @@ def _flags() -> dict[str, dict]:
         "--data-dir": {"help": "the data set's folder in its official layout; none: download it"},
         "--output": {"help": "folder for what the run writes (default: a new one under runs/)"},
         "--preset-name": {"help": "name in the local store (default: DATASET_BACKBONE)"},
+        "--overwrite": switch
+        | {"help": "replace the preset of that name in the local store; else a number is added"},
         "--backbone": {"choices": sorted(BACKBONES), "help": "the network that is trained"},
         "--init": {
             "help": "imagenet, none, a .keras file, a checkpoint (.pth, .safetensors), or a preset",

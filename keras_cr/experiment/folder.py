@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import secrets
 import shlex
 import sys
 from pathlib import Path
@@ -32,7 +33,19 @@ def changed_settings(config: Path, settings: Settings) -> str:
     return ", ".join(f"{n} was {earlier.get(n)!r}, is {wanted[n]!r}" for n in changed)
 
 
-def open_output(output: Path, settings: Settings) -> None:
+def run_mark(output: Path, settings: Settings) -> str | None:
+    """What tells a run from every other: the one in its folder, or a new one.
+
+    Returns:
+        Random digits; None for a run that goes on and was begun by a version without them.
+    """
+    config = output / "config.json"
+    if config.is_file() and settings.resume:
+        return json.loads(config.read_text()).get("run")
+    return secrets.token_hex(8)
+
+
+def open_output(output: Path, settings: Settings, run: str | None) -> None:
     """Makes the run's folder and writes its settings down; refuses what belongs to another run."""
     config = output / "config.json"
     if config.is_file() and settings.resume:
@@ -48,7 +61,7 @@ def open_output(output: Path, settings: Settings) -> None:
             "another folder."
         )
     output.mkdir(parents=True, exist_ok=True)
-    write_json(config, {"settings": settings.of_the_run(), **source_of(settings)})
+    write_json(config, {"settings": settings.of_the_run(), **source_of(settings), "run": run})
 
 
 def source_of(settings: Settings) -> dict:

@@ -32,9 +32,10 @@ from keras_cr.experiment.build import (
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
 from keras_cr.experiment.flags import parse_settings
-from keras_cr.experiment.folder import open_output, output_path, source_of
+from keras_cr.experiment.folder import open_output, output_path, run_mark, source_of
 from keras_cr.experiment.outputs import write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
+from keras_cr.experiment.stored import stored_name, taken_message
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
@@ -60,6 +61,7 @@ class Run:
     watching: list[keras.callbacks.Callback]
     augmentation: Augmentation | None = None
     store: bool = True
+    mark: str | None = None
 
     @classmethod
     def prepare(
@@ -77,14 +79,16 @@ class Run:
             read: takes `settings.data_dir` and returns the data set.
             build_backbone: makes a backbone of the caller's own, in place of `settings.backbone`.
             augmentation: of the views; None takes `Augmentation.moco_v2()`.
-            store: whether the result goes to the local store, where its name finds it.
+            store: whether the result goes to the local store, where its name finds it; a name that
+                another run has there gets a number, unless `settings.overwrite`.
 
         Raises:
             ValueError: `output` holds another run, or can't be resumed with these settings; a
                 batch is larger than the training set; `init` can't be loaded; `monitor_every` is
                 set for images without labels; `cache` can't be written or is too large.
             UnreadableImageError: an image can't be read and `skip_bad` is off.
-            OSError: the data or the initial weights are not there.
+            OSError: the data or the initial weights are not there; the local store can't be
+                written to.
             ImportError: `tensorboard` is set and TensorBoard is missing.
             HubError: `publish` is set and this user can't publish there.
         """
@@ -108,8 +112,13 @@ class Run:
         encoder = build_encoder(settings, build_backbone)
         output = output_path(settings, name)
         watching = monitors(settings, dataset.split("train"), output) if settings.epochs else []
-        open_output(output, settings)
-        return cls(settings, dataset, skipped, encoder, name, output, watching, augmentation, store)
+        mark = run_mark(output, settings)
+        if store:  # for its errors
+            stored_name(name, mark, settings.overwrite)
+        open_output(output, settings, mark)
+        return cls(
+            settings, dataset, skipped, encoder, name, output, watching, augmentation, store, mark
+        )
 
     def execute(self) -> dict:
         """Evaluates, pretrains, evaluates again and stores.
@@ -125,6 +134,7 @@ class Run:
         settings, dataset, output = self.settings, self.dataset, self.output
         if self.skipped:
             print(f"Skipped {len(self.skipped)} unreadable images: {', '.join(self.skipped[:3])}")
+        name = self._name()
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
         before = after = self._evaluate(self.encoder, with_controls=not self.trains)
@@ -134,21 +144,32 @@ class Run:
         metrics = after.metrics | {"initialization": before.metrics}
 
         encoder = with_precision(encoder, "float32")
-        source = source_of(settings) | {"config": settings.of_the_run()}
-        details = {"name": self.name, "source": source, "metrics": metrics}
-        for folder in (output / "preset", store_path(self.name))[: 1 + self.store]:
-            encoder.save_to_preset(folder, **details)
+        source = source_of(settings) | {"config": settings.of_the_run(), "run": self.mark}
+        details = {"source": source, "metrics": metrics}
+        encoder.save_to_preset(output / "preset", name=name, **details)
+        if self.store:
+            name = self._name(told=name)  # another run may have taken it meanwhile
+            encoder.save_to_preset(store_path(name), name=name, **details)
         source = source_of(settings)
         if self.watching:
             source["health"] = "; ".join(self.watching[0].findings) or "no findings"
         write_pictures(output, settings, before, after, source)
         write_numbers(output, after, metrics)  # metrics.json last: a run that has it is whole
         print(format_table({"initialization": before.metrics, "trained": after.metrics}))
-        name = repr(self.name) if self.store else repr(str(output / "preset"))
-        print(f"Wrote {output}. Load the encoder with from_preset({name}).")
+        stored = name if self.store else str(output / "preset")
+        print(f"Wrote {output}. Load the encoder with from_preset({stored!r}).")
         if settings.publish:
             self._publish()
         return metrics
+
+    def _name(self, told: str | None = None) -> str:
+        """The preset's name in the store now; says so where it isn't `told` or the one wanted."""
+        if not self.store:
+            return self.name
+        name = stored_name(self.name, self.mark, self.settings.overwrite)
+        if name != (told or self.name):
+            print(taken_message(self.name, name))
+        return name
 
     def _publish(self) -> None:
         """Publishes what is in the folder already; nothing of the run depends on it.

@@ -9,6 +9,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _NOT_PART_OF_A_RUN = (
     "output",
     "resume",
+    "overwrite",
     "data_dir",
     "cache",
     "publish",
@@ -27,7 +28,10 @@ class Settings:
         dataset: name of the data set; with the backbone it names the preset.
         data_dir: the data set's folder in its official layout; None lets it be downloaded.
         output: folder for everything the run writes; None takes a new one under `runs/`.
-        preset_name: name in the local store; None is DATASET_BACKBONE.
+        preset_name: name in the local store; None is DATASET_BACKBONE. A name that another run has
+            there gets a number.
+        overwrite: store the preset under its name even if another run has it, whose preset is
+            replaced.
         backbone: `resnet18`, `resnet34`, `resnet50` or `squeezenet`; taken from `init` where that
             is a file or a preset.
         init: `none`, `imagenet`, a `.keras` file, another framework's checkpoint (`.pth`,
@@ -76,6 +80,7 @@ class Settings:
     data_dir: str | None = None
     output: str | None = None
     preset_name: str | None = None
+    overwrite: bool = False
     backbone: str = "resnet50"
     init: str = "none"
     objective: str = "moco"

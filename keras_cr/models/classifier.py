@@ -10,9 +10,10 @@ from keras_cr.models.image_model import ImageModel
 from keras_cr.models.layer_changes import set_trainable
 from keras_cr.models.learning_rates import learning_rate_multipliers, scale_gradient
 from keras_cr.models.logistic_regression import fit_logistic_regression
+from keras_cr.presets.registry import ENCODER, PresetsOfClass
 
-_PARTS = {"all": True, "head": False}  # what `train` takes: whether the encoder learns
 PRETRAINED_LR_MULTIPLIER = 0.1
+_PARTS = {"all": True, "head": False}  # what `train` takes: whether the encoder learns
 _ABSENT = -20.0  # the bias of a class that `fit_head` saw no image of
 
 
@@ -62,6 +63,7 @@ class CommonRationaleClassifier(ImageModel):
     """
 
     inner_model = "encoder"
+    presets = PresetsOfClass(ENCODER)  # an encoder's preset gets a new last layer
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_cr.models.layer_changes import change_layers, layer_changes, set_trainable
+from keras_cr.presets.registry import PresetsOfClass
 
 _FLOAT32_FORMATS = ("litert", "onnx")
 
@@ -16,8 +17,11 @@ class ImageModel(keras.Model):
 
     It is rebuilt from its arguments, and then what was done to its layers (frozen, quantized, given
     LoRA weights) is done again.
+
+    `CLASS.presets` is a dict of what `CLASS.from_preset` takes by name.
     """
 
+    presets = PresetsOfClass()
     inner_model: str  # name of the argument that is a model itself
 
     def get_config(self):

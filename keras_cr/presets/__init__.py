@@ -1,6 +1,11 @@
-"""Presets: a model as a verified folder, loaded by name, by path or from the Hub."""
+"""Presets: a model as a verified folder, loaded by name, by path or from the Hub.
 
-from keras_cr.presets.checkpoint import read_checkpoint
+What lists, describes, publishes and registers presets needs no Keras to be imported; what builds
+a model, or reads another framework's, is imported when it is first used.
+"""
+
+import importlib
+
 from keras_cr.presets.errors import (
     CardError,
     CheckpointError,
@@ -22,15 +27,19 @@ from keras_cr.presets.errors import (
     UnpublishedPresetError,
     WrongClassError,
 )
-from keras_cr.presets.load import load_preset
 from keras_cr.presets.model_card import model_card
 from keras_cr.presets.publish import Published, publish
 from keras_cr.presets.register import register
 from keras_cr.presets.registry import Card, PresetInfo, card, cards, list_presets
-from keras_cr.presets.save import save_preset
 from keras_cr.presets.schema import validate_card
 from keras_cr.presets.store import home, store_path, stored_presets
-from keras_cr.presets.verify import verify_preset
+
+_LATER = {  # what needs Keras or reads large files, and the module it is in
+    "load_preset": "load",
+    "read_checkpoint": "checkpoint",
+    "save_preset": "save",
+    "verify_preset": "verify",
+}
 
 __all__ = [
     "Card",
@@ -70,3 +79,15 @@ __all__ = [
     "validate_card",
     "verify_preset",
 ]
+
+
+def __getattr__(name: str):
+    if name in _LATER:
+        value = getattr(importlib.import_module(f"keras_cr.presets.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'keras_cr.presets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

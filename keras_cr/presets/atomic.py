@@ -1,8 +1,14 @@
-"""Folders that appear whole or not at all, whoever else writes and whenever the power goes.
+"""Folders whose files change all at once, whoever else writes and whenever the power goes.
 
-Beside a folder `cub` two kinds of hidden siblings may lie for a moment: `.cub.new-*`, what is
-being written or thrown away, and `.cub.old-*`, the folder that is about to be replaced. Only
-renames touch `cub` itself, so no lock is needed: writers that meet go around once more.
+What is new is written into a hidden folder first. Where `cub` does not exist yet, the hidden folder
+lies beside it and takes its name. Where `cub` exists, it stays: it may be a mount point or
+somebody's current directory, and what others keep in it is not ours. There the hidden folder lies
+inside and takes the name `.keras-cr.moving`; from then on the new files are what counts, and they
+move up one by one, preset.json last. Whoever finds `.keras-cr.moving` moves up what is left of it
+before doing anything else, so that a writer that was killed is seen by nobody.
+
+Nothing but renames touches `cub`, so no lock is needed: `.keras-cr.moving` is there once, a new one
+takes its place only when it is empty, and writers that meet go around once more.
 """
 
 import contextlib
@@ -15,117 +21,161 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_cr.presets.errors import PresetError, brief
+from keras_cr.presets.manifest import CONFIG, MANIFEST, WEIGHTS
+
+_MOVING = ".keras-cr.moving"
+_NEW = re.compile(r"\.keras-cr\.new-([0-9a-f]{16})-[0-9a-f]{8}")
+_ORDER = (WEIGHTS, CONFIG, MANIFEST)  # the weights first: most likely to be open elsewhere
 _STALE_SECONDS = 24 * 3600
 _ATTEMPTS = 100
 _LOOKS = 3
+# What systems put into folders, beside hidden files.
+_LITTER = {"desktop.ini", "thumbs.db", "ehthumbs.db", "lost+found", "$recycle.bin", "icon\r"}
+_LITTER |= {"system volume information", "@eadir"}
+
+
+def absolute(folder: str | os.PathLike) -> Path:
+    """The folder that a path means, links followed, whether it exists or not.
+
+    Raises:
+        PresetError: links lead in a circle, or the path can't be one.
+    """
+    try:
+        return Path(folder).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PresetError(f"folder can't be found: {brief(error)}; received {folder!r}.") from error
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file is hidden, or one that operating systems put into folders."""
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """An empty sibling of `folder` to write into; whatever is left of it is removed at the end.
+    """An empty hidden folder to write into; whatever is left of it is removed at the end.
 
     Args:
-        folder: the folder that is to be made; its parents are created.
+        folder: the folder that is to be made or changed; its parents are created.
 
     Yields:
-        The sibling, on the same file system as `folder`.
+        A folder on the same file system: inside `folder` where that exists, else beside it.
+
+    Raises:
+        OSError: `folder` can't be written to.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    restore(folder)
-    _sweep(folder)
-    new = _sibling(folder, "new")
-    new.mkdir()
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
-        yield new
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            restore(folder)
+            place = folder if folder.is_dir() else folder.parent
+            _sweep(place)
+            new = place / f".keras-cr.new-{time.time_ns():016x}-{secrets.token_hex(4)}"
+            new.mkdir()
+        except OSError as error:
+            told = f"the folder can't be written to, save elsewhere ({error.strerror})"
+            raise type(error)(error.errno, told, str(folder)) from error
+        try:
+            yield new
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    except BaseException:
+        for parent in made:  # the nearest first
+            with contextlib.suppress(OSError):  # not empty: somebody else writes there too
+                parent.rmdir()
+        raise
 
 
 def replace(new: Path, folder: Path, check: Callable[[Path], None]) -> None:
-    """Puts the folder `new` in the place of `folder`.
-
-    The old folder is set aside by a rename, `new` takes its name by another, then the old one is
-    deleted. When the second rename fails the old one goes back; when the process dies between the
-    two, `restore` brings it back.
+    """Puts the files of the folder `new` in the place of those in `folder`.
 
     Args:
-        new: the finished folder, a sibling of `folder`.
+        new: the finished folder, from `staging(folder)`.
         folder: the place to take; it may exist.
-        check: called with `folder` before it is set aside; raises if it must not be replaced.
+        check: called with `folder` where it exists; raises if its files must not be replaced.
+
+    Raises:
+        OSError: the files can't be replaced; then the old ones are still there, unless the system
+            refuses some and not others. In that case the rest moves when it is next looked at.
     """
     _sync(new)
-    aside: list[Path] = []
-    try:
-        for attempt in range(_ATTEMPTS):
-            if os.path.lexists(folder):
-                check(folder)
-                old = _sibling(folder, "old")
-                with contextlib.suppress(FileNotFoundError):  # another writer was faster
-                    os.rename(folder, old)
-                    aside.append(old)
-            try:
-                os.rename(new, folder)
-                break
-            except OSError as error:  # another writer's folder came in between
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _ATTEMPTS - 1:
-                    raise
-        _sync_folder(folder.parent)
-    except BaseException:
-        restore(folder)
-        raise
-    finally:
-        if os.path.lexists(folder):  # else what was set aside is all there is
-            for old in aside:
-                _discard(old, folder)
+    for attempt in range(_ATTEMPTS):
+        exists = os.path.lexists(folder)
+        if exists:
+            check(folder)
+            _move_up(folder)  # what another writer has left there
+        target = folder / _MOVING if exists else folder
+        try:
+            os.rename(new, target)
+        except OSError as error:  # another writer came in between
+            met = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT) and new.exists()
+            if not met or attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        _sync_folder(target.parent)
+        if exists:
+            _finish(new, folder)
+        return
 
 
 def restore(folder: Path) -> None:
-    """Brings back the folder that a writer, killed in mid-replacement, had set aside."""
-    if os.path.lexists(folder):
-        return
-    for old in sorted(_siblings(folder, "old"), reverse=True):
-        with contextlib.suppress(OSError):
-            os.rename(old, folder)
-            return
+    """Finishes what a writer, killed in the middle, has begun."""
+    with contextlib.suppress(OSError):
+        _move_up(folder)
 
 
 def settled(folder: Path) -> bool:
-    """Whether `folder` exists, told rightly even while a writer replaces it or after one died."""
+    """Whether `folder` exists, told when no writer is in the middle of changing it."""
     for _ in range(_LOOKS):
         restore(folder)
-        if folder.exists():
+        if folder.exists() and not is_moving(folder):
             return True
         time.sleep(0.01)
-    return False
+    return folder.exists()
 
 
-def _discard(old: Path, folder: Path) -> None:
-    """Deletes a folder set aside, under a name by which `restore` cannot find the remains."""
-    doomed = _sibling(folder, "new")
-    with contextlib.suppress(OSError):
-        os.rename(old, doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+def is_moving(folder: Path) -> bool:
+    """Whether files of `folder` are being replaced, or were when a writer was killed."""
+    moving = folder / _MOVING
+    return moving.is_dir() and not moving.is_symlink()  # a link would take files from elsewhere
 
 
-def _sweep(folder: Path) -> None:
-    """Deletes what killed writers left a day ago or earlier."""
-    for left in (*_siblings(folder, "new"), *_siblings(folder, "old")):
-        born = int(left.name.rsplit("-", 2)[1], 16)
-        if time.time() - born / 1e9 > _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+def _move_up(folder: Path) -> None:
+    """Moves the files in `.keras-cr.moving` to where they belong, and removes it.
+
+    Others may do the same at the same time: each file is moved by one of them.
+    """
+    if not is_moving(folder):
+        return
+    moving = folder / _MOVING
+    for name in _ORDER:
+        with contextlib.suppress(FileNotFoundError):  # moved already
+            os.replace(moving / name, folder / name)
+    with contextlib.suppress(OSError):  # removed already, or the next writer's
+        moving.rmdir()
 
 
-def _sibling(folder: Path, kind: str) -> Path:
-    """A fresh hidden name beside `folder`, with the time in it: names sort by age."""
-    return folder.with_name(f".{folder.name}.{kind}-{time.time_ns():016x}-{secrets.token_hex(4)}")
-
-
-def _siblings(folder: Path, kind: str) -> list[Path]:
-    pattern = re.compile(rf"\.{re.escape(folder.name)}\.{kind}-[0-9a-f]{{16}}-[0-9a-f]{{8}}")
+def _finish(new: Path, folder: Path) -> None:
+    """Moves up what `new` has become, or takes it back as long as none of its files has moved."""
+    moving = folder / _MOVING
     try:
-        return [path for path in folder.parent.iterdir() if pattern.fullmatch(path.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        _move_up(folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            if (moving / _ORDER[0]).exists():
+                os.rename(moving, new)
+        raise
+    _sync_folder(folder)
+
+
+def _sweep(place: Path) -> None:
+    """Deletes what killed writers left a day ago or earlier."""
+    for left in place.iterdir():
+        born = _NEW.fullmatch(left.name)
+        if born and time.time() - int(born[1], 16) / 1e9 > _STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -26,6 +26,9 @@ _PAUSES = (
     2.0,
 )  # seconds before a busy Hub is asked again; the client does so for some requests
 _HANDLE = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+_PREFIX = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf:/{0,2}|huggingface:/*"
+)
 
 
 def parse_handle(handle: str, revision: str | None = None) -> tuple[str, str | None]:
@@ -51,6 +54,19 @@ def parse_handle(handle: str, revision: str | None = None) -> tuple[str, str | N
             f"revision={revision!r}; give one."
         )
     return match["repo"], inside or revision
+
+
+def handle_of(text: str) -> str | None:
+    """The handle that `text` may stand for: a repository without `hf://`, or its page's address.
+
+    Args:
+        text: such as "org/name", "org/name@v1", "hf:org/name", "https://huggingface.co/org/name".
+
+    Returns:
+        The handle, or None if `text` is nothing like that.
+    """
+    bare = _PREFIX.sub("", text, count=1)
+    return SCHEME + bare if _HANDLE.fullmatch(SCHEME + bare) else None
 
 
 def fetch(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_cr.presets import hub
-from keras_cr.presets.atomic import settled
+from keras_cr.presets.atomic import absolute, is_moving, settled
 from keras_cr.presets.config import check_classes, float_policy, model_class, with_dtype
 from keras_cr.presets.errors import (
     CorruptPresetError,
@@ -105,16 +105,20 @@ def load_preset(
         else:
             if before and _identity(preset.folder) == before:
                 return model
-    raise PresetError(f"{preset.label} is being replaced over and over; try again later.")
+    raise PresetError(
+        f"{preset.label} is being replaced over and over, or a save was cut off where this user "
+        "can't finish it; try again later, or save it again."
+    )
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from one that takes its place."""
+def _identity(folder: Path) -> tuple[tuple[int, int], ...] | None:
+    """What tells a folder and its files from those that take their place; None meanwhile."""
+    paths = [path for path in (folder, *(folder / name for name in FILES)) if path.exists()]
     try:
-        status = folder.stat()
+        seen = tuple((status.st_ino, status.st_mtime_ns) for status in map(os.stat, paths))
     except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns
+    return seen if seen and not is_moving(folder) else None
 
 
 def locate(
@@ -139,18 +143,23 @@ def locate(
     if text.startswith(hub.SCHEME):
         repo, revision = hub.parse_handle(text, revision)
         return _fetched(text, repo, revision, files, options)
+    meant = hub.handle_of(text)
     if revision is not None:
         raise PresetError(
             f"revision applies only to hf:// handles; received revision={revision!r} for {text!r}. "
-            f"Use 'hf://org/name@{revision}' or leave it out."
+            f"Use '{(meant or 'hf://org/name').partition('@')[0]}@{revision}' or leave it out."
         )
     if "://" in text:
-        raise PresetError(f"name_or_handle: only 'hf://' handles are known; received {text!r}.")
+        hint = f"; did you mean {meant!r}?" if meant else "."
+        raise PresetError(
+            f"name_or_handle: only 'hf://' handles are known; received {text!r}{hint}"
+        )
     is_path = not isinstance(handle, str) or text[0] in ".~" or "/" in text or os.sep in text
     if is_path or (Path(text) / MANIFEST).is_file():
-        folder = Path(text).expanduser().resolve()
+        folder = absolute(text)
         if not (settled(folder) and folder.is_dir()):
-            raise UnknownPresetError(f"No preset folder at {text!r}; check the path.")
+            hint = f", or load {meant!r} from the Hub" if meant else ""
+            raise UnknownPresetError(f"No preset folder at {text!r}; check the path{hint}.")
         return Located(folder, f"Preset {text!r}")
     if valid_name(text):
         folder = store_path(text)

@@ -11,8 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_cr.presets.errors import (
     CorruptPresetError,
     ForeignPresetError,
@@ -101,7 +99,7 @@ def plain(value: Any, where: str) -> Any:
     Raises:
         PresetError: if a number is NaN or infinite, or a type has no place in JSON.
     """
-    if isinstance(value, np.generic | np.ndarray):
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays; NumPy is not imported for it
         value = value.tolist()
     if value is None or isinstance(value, str | bool | int):
         return value

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
-import numpy as np
-
 from keras_cr.presets import hub, registry
 from keras_cr.presets.errors import (
     HubAccessError,
@@ -18,13 +15,12 @@ from keras_cr.presets.errors import (
     PublishConflictError,
     PublishVerificationError,
 )
-from keras_cr.presets.load import load_preset, locate
 from keras_cr.presets.manifest import FILES, Located, fingerprint, read_manifest, verify_files
 from keras_cr.presets.model_card import model_card
-from keras_cr.presets.save import save_preset
 from keras_cr.presets.store import valid_name
 
 if TYPE_CHECKING:
+    import keras
     from huggingface_hub import HfApi
 
 README = "README.md"
@@ -98,7 +94,7 @@ def check_writable(handle: str, token: str | bool | None = None) -> str:
 
 
 def publish(
-    encoder_or_folder: keras.Model | str | os.PathLike,
+    encoder_or_folder: "keras.Model | str | os.PathLike",
     handle: str,
     *,
     card: "registry.Card | str | None" = None,
@@ -165,8 +161,13 @@ def publish(
 
 def _ready(
     source: Any, handle: str, scratch: Path, token: str | bool | None
-) -> tuple[Path, keras.Model]:
+) -> "tuple[Path, keras.Model]":
     """The preset's verified folder, and the model that it holds."""
+    import keras
+
+    from keras_cr.presets.load import load_preset, locate
+    from keras_cr.presets.save import save_preset
+
     if isinstance(source, keras.Model):
         name = hub.parse_handle(handle)[0].split("/")[1].lower()
         folder = scratch / "preset"
@@ -238,11 +239,13 @@ def _verify(
     repo: str,
     commit: str,
     files: Mapping[str, Any],
-    model: keras.Model,
+    model: "keras.Model",
     cache: Path,
     token: str | bool | None,
 ) -> None:
     """Downloads what was published and compares it with what was meant."""
+    from keras_cr.presets.load import load_preset
+
     handle = f"{hub.SCHEME}{repo}@{commit}"
     try:
         folder = hub.fetch(repo, commit, FILES, token=token, cache_dir=cache)
@@ -259,8 +262,11 @@ def _verify(
         )
 
 
-def _difference(model: keras.Model, other: keras.Model) -> float:
+def _difference(model: "keras.Model", other: "keras.Model") -> float:
     """The largest difference of two models' outputs on fixed random images."""
+    import keras
+    import numpy as np
+
     encoder = getattr(model, "encoder", model)
     height, width = getattr(encoder, "image_size", None) or (96, 96)
     images = np.random.default_rng(0).uniform(0, 255, (2, height, width, 3)).astype("float32")

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras_cr
-from keras_cr.presets.errors import CardError, UnknownPresetError
+from keras_cr.presets.errors import CardError, PresetError, UnknownPresetError
+from keras_cr.presets.manifest import Located, read_manifest
 from keras_cr.presets.schema import validate_card
 from keras_cr.presets.store import home, store_path, stored_presets, valid_name
 
 PACKAGED = Path(__file__).parent / "packaged"  # presets that come with the package
+ENCODER = "CommonRationaleEncoder"  # what presets hold where nothing says otherwise
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class PresetInfo:
         stored: its folder in the local store, or None.
         published: whether its card pins weights on the Hub.
         packaged: whether its weights are inside the package.
+        model: the model's class, such as "CommonRationaleEncoder".
     """
 
     name: str
@@ -64,6 +67,7 @@ class PresetInfo:
     stored: Path | None
     published: bool
     packaged: bool
+    model: str = ENCODER
 
     @property
     def where(self) -> str:
@@ -75,15 +79,14 @@ class PresetInfo:
 
 def cards_folder() -> Path:
     """Where the cards are: inside an installed package, beside the package in a checkout."""
-    package = Path(keras_cr.__file__).parent
-    folders = (package / "weights_card", package.parent / "weights_card")
+    folders = (_PACKAGE / "weights_card", _PACKAGE.parent / "weights_card")
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def own_cards_folder() -> Path:
     """Where `register` puts cards: a checkout's weights_card/, else `home()`/cards."""
     folder = cards_folder()
-    return home() / "cards" if folder.parent == Path(keras_cr.__file__).parent else folder
+    return home() / "cards" if folder.parent == _PACKAGE else folder
 
 
 def _paths() -> dict[str, Path]:
@@ -126,9 +129,39 @@ def list_presets() -> list[PresetInfo]:
             stored.get(name),
             name in known and known[name].pinned,
             name in known and known[name].packaged,
+            _model(stored[name]) if name in stored else ENCODER,
         )
         for name in sorted(known.keys() | stored.keys())
     ]
+
+
+class PresetsOfClass:
+    """The class attribute `presets`: what `from_preset` of that class takes by name.
+
+    A dict of names to `PresetInfo`, in the order of `list_presets` and read anew each time. Models
+    don't have it, only their class: Keras looks into every attribute of a model that it saves.
+
+    Args:
+        *also: other classes whose presets `from_preset` takes.
+    """
+
+    def __init__(self, *also: str):
+        self.also = also
+
+    def __get__(self, instance: object | None, owner: type) -> dict[str, PresetInfo]:
+        if instance is not None:
+            raise AttributeError(f"`presets` is an attribute of the class {owner.__name__}")
+        taken = {*self.also, *(cls.__name__ for cls in owner.__mro__)}
+        return {info.name: info for info in list_presets() if info.model in taken}
+
+
+def _model(folder: Path) -> str:
+    """The class in a stored preset's preset.json; a damaged one is told of when it is loaded."""
+    try:
+        manifest = read_manifest(Located(folder, folder.name))
+    except PresetError:
+        return ENCODER
+    return manifest["class"].rpartition(">")[2]
 
 
 def unknown(name: object) -> UnknownPresetError:

@@ -1,13 +1,14 @@
 """Writing a preset: a folder with the architecture, the weights and what vouches for both."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_cr.presets.atomic import replace, staging
+from keras_cr.presets.atomic import absolute, is_litter, replace, staging
 from keras_cr.presets.config import describe
 from keras_cr.presets.errors import OccupiedFolderError, PresetError
 from keras_cr.presets.manifest import (
@@ -34,8 +35,9 @@ def save_preset(
 ) -> Path:
     """Writes a model as a preset folder: `config.json`, `model.weights.h5`, `preset.json`.
 
-    The folder appears whole or not at all: a failure or a crash at any moment leaves the preset
-    that was there before. Optimizer, losses and metrics of a compiled model are left out.
+    The preset appears whole or not at all: a failure or a crash at any moment leaves the one that
+    was there before. A folder that exists stays the same folder, be it a mount point, a link's
+    target or the current directory. Optimizer, losses and metrics of a compiled model are left out.
 
     Args:
         model: a built keras_cr model.
@@ -51,7 +53,9 @@ def save_preset(
         The folder, as an absolute path.
 
     Raises:
-        OccupiedFolderError: if `folder` holds anything but a preset.
+        OccupiedFolderError: if `folder` holds anything but a preset, hidden files, and what
+            operating systems put into folders.
+        OSError: if it can't be written to, or the disk is full.
         ForeignPresetError: if the model, or a part of it, could not be loaded again.
         PresetError: if the model is not built, or a value cannot be written as JSON.
 
@@ -63,15 +67,14 @@ def save_preset(
     """
     if "://" in os.fspath(folder):
         raise PresetError(f"folder must be a path on this machine; received {os.fspath(folder)!r}.")
-    folder = Path(folder).expanduser().resolve()
+    folder = absolute(folder)
     config = describe(model)
     if not model.built:
         raise PresetError(f"model {model.name!r} has no weights yet; call it on images first.")
     check_replaceable(folder)
     with staging(folder) as new:
         write_json(new / CONFIG, config)
-        optimizers = list(_optimizers(model))
-        keras.saving.save_weights(model, new / WEIGHTS, objects_to_skip=optimizers)
+        _write_weights(model, new / WEIGHTS, folder)
         manifest = {
             "format": FORMAT,
             "keras_cr": __version__,
@@ -90,6 +93,18 @@ def save_preset(
     return folder
 
 
+def _write_weights(model: keras.Model, path: Path, folder: Path) -> None:
+    """Writes the weights; what HDF5 says of a full disk, in many lines, is told in one."""
+    try:
+        keras.saving.save_weights(model, path, objects_to_skip=list(_optimizers(model)))
+    except (OSError, RuntimeError) as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        told = f"the weights can't be written ({os.strerror(int(number[1]))})"
+        raise OSError(int(number[1]), told, str(folder)) from error
+
+
 def _optimizers(model: keras.Model) -> Iterator[Any]:
     """The optimizers of a model and of the models inside it: training state, not weights."""
     if getattr(model, "optimizer", None) is not None:
@@ -99,13 +114,17 @@ def _optimizers(model: keras.Model) -> Iterator[Any]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuses to touch anything that is not a preset or an empty folder."""
+    """Refuses to touch anything that is not a preset or an empty folder.
+
+    Hidden files and those of operating systems are passed over: saving leaves them where they are.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise OccupiedFolderError(f"folder must not be a file; received {str(folder)!r}.")
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir() if not is_litter(path.name)}
     strange = sorted(names if MANIFEST not in names else names - set(FILES))
+    strange += [name for name in FILES if (folder / name).is_dir()]
     if strange:
         raise OccupiedFolderError(
             f"folder {str(folder)!r} holds {strange[0]!r}, which is not part of a preset; move it "

@@ -1,16 +1,25 @@
 """A save is all or nothing: whatever fails, whoever is killed, however many write at once."""
 
+import ast
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from keras_cr.presets import PresetError, UnknownPresetError, atomic, load_preset, save_preset
+from keras_cr.presets import (
+    ForeignPresetError,
+    PresetError,
+    UnknownPresetError,
+    load_preset,
+    save_preset,
+)
+from keras_cr.presets.manifest import FILES
 from tests.presets.tiny import images, tiny_encoder
 
 ROOT = Path(__file__).parents[2]
@@ -64,65 +73,115 @@ def test_a_failure_in_the_middle_leaves_the_old_preset(tmp_path, monkeypatch, wh
     assert_holds(folder, old)
 
 
-def test_a_failure_between_the_renames_restores_the_old_preset(tmp_path, monkeypatch):
+@pytest.mark.parametrize("refused", ["rename", "replace"])
+def test_a_failure_while_the_files_move_leaves_the_old_preset(tmp_path, monkeypatch, refused):
     old = tiny_encoder(seed=0)
     folder = save_preset(old, tmp_path / "preset")
-    rename, calls = os.rename, []
+    call = getattr(os, refused)
 
-    def fail_second(source, target):
-        calls.append(source)
-        if len(calls) == 2:
-            raise PermissionError("in use")
-        rename(source, target)
+    def fail_once(source, target):
+        monkeypatch.setattr(os, refused, call)
+        raise PermissionError("in use")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", fail_second)
-        with pytest.raises(PermissionError, match="in use"):
-            save_preset(tiny_encoder(seed=1), folder)
+    monkeypatch.setattr(os, refused, fail_once)
+    with pytest.raises(PermissionError, match="in use"):
+        save_preset(tiny_encoder(seed=1), folder)
+    assert sorted(os.listdir(folder)) == sorted(FILES)
     assert os.listdir(tmp_path) == ["preset"]
     assert_holds(folder, old)
 
 
+def test_a_failure_after_some_files_have_moved_is_made_good_by_the_next_look(tmp_path, monkeypatch):
+    folder = save_preset(tiny_encoder(seed=0), tmp_path / "preset")
+    new, call = tiny_encoder(seed=1), os.replace
+
+    def fail_on_the_last(source, target):
+        if target.name == "preset.json":
+            raise PermissionError("in use")
+        call(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail_on_the_last)
+        with pytest.raises(PermissionError, match="in use"):
+            save_preset(new, folder)
+        with pytest.raises(PresetError, match="a save was cut off"):  # never a mix of both
+            load_preset(folder)
+    assert_holds(folder, new)
+    assert sorted(os.listdir(folder)) == sorted(FILES)
+
+
 @needs_fork
-def test_killed_in_the_middle(tmp_path):
-    """In one process while it writes, in the other between the two renames."""
-    old, new = tiny_encoder(seed=0), tiny_encoder(seed=2)
-    folders = [save_preset(old, tmp_path / name / "preset") for name in ("writing", "renaming")]
-    while_writing = f"""
-        def save_weights(model, path, **kwargs):
-            Path(path).write_bytes(b"half")
-            os.kill(os.getpid(), signal.SIGKILL)
-        keras.saving.save_weights = save_weights
-        save_preset(tiny_encoder(seed=1), {str(folders[0])!r})
+@pytest.mark.parametrize("before", ["nothing", "an empty folder", "a preset"])
+def test_killed_at_any_moment(tmp_path, before):
+    """Before and after every step on the disk: what was there, or what is new, and no litter."""
+    old, new = tiny_encoder(seed=0), tiny_encoder(seed=1)
+    die = """
+        import shutil
+        left = [{steps}]
+        def dying(step):
+            def run(*args, **kwargs):
+                left[0] -= 1
+                left[0] or os.kill(os.getpid(), signal.SIGKILL)
+                result = step(*args, **kwargs)
+                left[0] -= 1
+                left[0] or os.kill(os.getpid(), signal.SIGKILL)
+                return result
+            return run
+        for module, name in ((os, "mkdir"), (os, "rename"), (os, "replace"), (os, "rmdir"),
+                             (os, "fsync"), (keras.saving, "save_weights"), (shutil, "rmtree")):
+            setattr(module, name, dying(getattr(module, name)))
+        save_preset(tiny_encoder(seed=1), {folder!r})
     """
-    while_renaming = f"""
-        rename = os.rename
-        def rename_and_die(source, target):
-            rename(source, target)
-            os.kill(os.getpid(), signal.SIGKILL)
-        os.rename = rename_and_die
-        save_preset(tiny_encoder(seed=1), {str(folders[1])!r})
-    """
-    output, _ = start(while_writing, while_renaming).communicate(timeout=120)
-    assert output.strip() == "[-9, -9]"
-    assert [folder.exists() for folder in folders] == [True, False]
+    folders = [tmp_path / str(steps) / "preset" for steps in range(1, 40)]
     for folder in folders:
-        assert_holds(folder, old)  # loading brings back what was set aside
-        assert_holds(save_preset(new, folder), new)
+        folder.parent.mkdir()
+        if before == "a preset":
+            save_preset(old, folder)
+        elif before == "an empty folder":
+            folder.mkdir()
+    codes = [die.format(steps=n, folder=str(folder)) for n, folder in enumerate(folders, 1)]
+    output, _ = start(*codes).communicate(timeout=120)
+    ends = ast.literal_eval(output)
+    assert ends[-1] == 0, "more steps than the test foresees"
+    assert ends.count(-9) > 15
+    seen = set()
+    for folder in folders:
+        try:
+            loaded = outputs(load_preset(folder))
+        except (UnknownPresetError, ForeignPresetError):  # there is none yet
+            assert before != "a preset"
+            seen.add("none")
+        else:
+            same = [np.allclose(loaded, outputs(model), rtol=1e-6) for model in (old, new)]
+            assert any(same)
+            seen.add("old" if same[0] else "new")
+    assert seen == {"old" if before == "a preset" else "none", "new"}
+    for folder in folders[::5]:
+        assert_holds(save_preset(old, folder), old)
+        hidden = [name for name in os.listdir(folder) if name not in FILES]
+        assert all(".new-" in name for name in hidden), "removed after a day"
 
 
-def test_what_was_set_aside_is_restored_and_old_litter_removed(tmp_path, monkeypatch):
+def test_old_litter_is_removed_and_new_is_somebody_elses(tmp_path):
     model = tiny_encoder()
     folder = save_preset(model, tmp_path / "preset")
-    folder.rename(atomic._sibling(folder, "old"))
-    monkeypatch.setattr(atomic.time, "time_ns", lambda: 0)
-    atomic._sibling(folder, "new").mkdir()
-    monkeypatch.undo()
-    other = tmp_path / ".preset.new-mine"
-    other.mkdir()
-    assert_holds(folder, model)
+    names = [f".keras-cr.new-{born:016x}-{'0' * 8}" for born in (0, time.time_ns())]
+    for place in (tmp_path, folder):
+        for name in names:
+            (place / name).mkdir()
     save_preset(model, folder)
-    assert sorted(os.listdir(tmp_path)) == [".preset.new-mine", "preset"]
+    save_preset(model, tmp_path / "other")
+    assert sorted(os.listdir(tmp_path)) == [names[1], "other", "preset"]
+    assert sorted(os.listdir(folder)) == sorted([*FILES, names[1]])
+
+
+def test_a_link_of_the_same_name_takes_nothing_from_elsewhere(tmp_path):
+    model = tiny_encoder(seed=0)
+    folder = save_preset(model, tmp_path / "preset")
+    other = save_preset(tiny_encoder(seed=1), tmp_path / "other")
+    (folder / ".keras-cr.moving").symlink_to(other)
+    assert_holds(folder, model)
+    assert sorted(os.listdir(other)) == sorted(FILES)
 
 
 @needs_fork

@@ -188,6 +188,28 @@ def test_no_such_folder(tmp_path):
         load_preset(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    ("text", "handle"),
+    [
+        ("org/name", "hf://org/name"),
+        ("org/name@v1", "hf://org/name@v1"),
+        ("https://huggingface.co/org/name", "hf://org/name"),
+        ("hf:org/name", "hf://org/name"),
+    ],
+)
+def test_what_looks_like_a_handle_is_told_how_to_be_one(text, handle):
+    with pytest.raises(PresetError, match=f"'{handle}'"):
+        load_preset(text)
+    with pytest.raises(PresetError, match=f"Use '{handle.split('@')[0]}@v2'"):
+        load_preset(text, revision="v2")
+
+
+@pytest.mark.parametrize("text", ["./org/name", "a/b/c", "/org/name", "~/name", "../name"])
+def test_what_is_a_path_is_not(text):
+    with pytest.raises(UnknownPresetError, match=r"check the path\.$"):
+        load_preset(text)
+
+
 def test_arguments(folder):
     with pytest.raises(TypeError, match="revison"):
         load_preset(folder, revison="main")

@@ -1,0 +1,72 @@
+"""Makes Keras know the package's classes by name before anything of them is imported.
+
+`keras.models.load_model` looks a class up among those that are registered, and registering one
+means importing its module, and TensorFlow with it. So Keras is given stand-ins: small classes that
+import the real one when Keras asks them to build something. The real class takes its stand-in's
+place when its module is imported, for whatever reason.
+
+If Keras is not imported yet, the stand-ins wait until it is: `import keras_cr` costs nothing.
+"""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from keras_cr._imports import around_import
+
+PACKAGE = "keras_cr"
+CLASSES = {  # every registered class and the module that registers it
+    "CommonRationaleClassifier": "keras_cr.models.classifier",
+    "CommonRationaleEncoder": "keras_cr.models.encoder",
+    "EmbeddingStandardization": "keras_cr.layers.standardization",
+    "FeatureQueue": "keras_cr.layers.feature_queue",
+    "MoCo": "keras_cr.pretraining.moco",
+    "NeighbourBank": "keras_cr.pretraining.neighbours",
+    "ProjectionHead": "keras_cr.layers.projection_head",
+    "RationaleBranch": "keras_cr.layers.rationale_branch",
+    "RationaleFit": "keras_cr.losses.rationale_fit",
+    "RationalePooling": "keras_cr.layers.rationale_pooling",
+    "ResNet": "keras_cr.models.resnet",
+    "SqueezeNet": "keras_cr.models.squeezenet",
+    "UnbiasedBatchNormalization": "keras_cr.layers.batch_normalization",
+}
+
+
+def register_stand_ins() -> None:
+    """Registers a stand-in for every class, now or as soon as Keras is imported."""
+    if "keras" in sys.modules:
+        _register()
+    else:
+        around_import("keras", _registering)
+
+
+@contextlib.contextmanager
+def _registering() -> Iterator[None]:
+    yield
+    _register()
+
+
+def _register() -> None:
+    import keras
+
+    registered = keras.saving.get_custom_objects()
+    for name, module in CLASSES.items():  # a real class that is there already stays
+        registered.setdefault(f"{PACKAGE}>{name}", _stand_in(name, module))
+
+
+def _stand_in(name: str, module: str) -> type:
+    """A class that builds objects of the class `name` in `module`, and imports it for that."""
+
+    def real() -> type:
+        return getattr(importlib.import_module(module), name)
+
+    def build(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return real()(*args, **kwargs)
+
+    def from_config(cls: type, config: dict[str, Any], **kwargs: Any) -> Any:
+        return real().from_config(config, **kwargs)
+
+    body = {"__new__": build, "from_config": classmethod(from_config), "__module__": module}
+    return type(name, (), body)
