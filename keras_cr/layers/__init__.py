@@ -1,6 +1,7 @@
 """Building blocks on keras.ops; they run on every Keras backend."""
 
 from keras_cr.layers.batch_normalization import UnbiasedBatchNormalization
+from keras_cr.layers.channel_rescaling import ChannelRescaling
 from keras_cr.layers.feature_queue import FeatureQueue
 from keras_cr.layers.min_max import min_max_normalize
 from keras_cr.layers.projection_head import ProjectionHead
@@ -8,6 +9,7 @@ from keras_cr.layers.rationale_branch import RationaleBranch
 from keras_cr.layers.rationale_pooling import RationalePooling
 
 __all__ = [
+    "ChannelRescaling",
     "FeatureQueue",
     "ProjectionHead",
     "RationaleBranch",

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_cr._numbers import whole_number
 from keras_cr.layers import RationalePooling
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
@@ -48,11 +49,9 @@ class CommonRationaleClassifier(ImageModel):
             raise ValueError(
                 f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
             )
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(f"`num_classes` must be 2 or more. Received: {num_classes!r}")
         self.encoder = encoder
         self.image_size = encoder.image_size
-        self.num_classes = num_classes
+        self.num_classes = num_classes = whole_number("num_classes", num_classes, least=2)
         self.activation = activation
         self.dropout_rate = dropout
         self.pool = RationalePooling(normalize=False, name="pool")

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cr.layers import ChannelRescaling
 from keras_cr.models import CommonRationaleEncoder, ResNet, resnet18, resnet34, resnet50
 from keras_cr.presets import hub
 from keras_cr.presets.checkpoint import read_checkpoint
@@ -150,7 +151,7 @@ def from_keras_resnet50(model: keras.Model, image_size: int | None = None) -> Co
     first.kernel.assign(np.asarray(first.kernel)[:, :, ::-1])
     images = keras.Input((None, None, 3), name="images")
     means = [-123.68, -116.779, -103.939]
-    centred = keras.layers.Rescaling(1.0, means, name="center_images")(images)
+    centred = ChannelRescaling(1.0, means, name="center_images")(images)
     backbone = keras.Model(images, twin(centred), name=f"keras_{model.name}")
     encoder = CommonRationaleEncoder(
         backbone, num_detectors=1, pooling="average", image_size=image_size

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
-from keras_cr.models.feature_maps import FeatureMaps
+from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.models.streams import checked_batches
 from keras_cr.pretraining.measures import correlation
 from keras_cr.pretraining.neighbours import NeighbourBank
 from keras_cr.pretraining.rationale import Rationale
@@ -42,9 +44,10 @@ def fit_rationale(
 
     Args:
         encoder: of any origin; its branch is replaced, all else stays.
-        images: (N, H, W, 3), RGB 0..255, or an iterable of such batches, such as
+        images: (N, H, W, 3), RGB 0..255, a list of images, or an iterable of such batches, such as
             `keras_cr.data.image_batches(...)`; of a batch that is a tuple the first element is
-            taken. Training images: what is fitted on test images is no test result.
+            taken, of one that is a dict `"image"` or `"images"`. Training images: what is fitted
+            on test images is no test result.
         rationale: which target; of its choices those that concern training beside an objective
             (`weight`, `bank_size`, `warmup`, `extra_passes`) play no part.
         rounds: how often neighbours are looked for.
@@ -53,7 +56,7 @@ def fit_rationale(
         learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
         max_images: no more than the first so many are used. Their feature maps are held in memory,
             in half precision: 0.2 MB an image for a ResNet-50 at 224 pixels, twice that with
-            `Rationale(mirror=True)`.
+            `Rationale(mirror=True)`, and twice as much where they leave float16's range.
         seed: of the branches' weights and the order of the images.
         on_round: called after each round with its number, from 1, and what is returned for it.
 
@@ -64,12 +67,15 @@ def fit_rationale(
         (mean absolute difference to the last round's maps).
 
     Raises:
-        ValueError: there are too few images for `rationale.k`, a number is not positive, or
-            `rationale` needs views or an objective, which a frozen encoder has none of.
+        ValueError: there are too few images for `rationale.k`, or they are no RGB images of
+            0..255, of one size and large enough; a number is not positive; `rationale` needs views
+            or an objective, which a frozen encoder has none of; or a feature map or what comes of
+            it is not finite. The encoder's branch is then what it was.
 
     Warns:
         UserWarning: the maps shun the middle of the images, or what they were fitted to: they may
-            mark the background.
+            mark the background. Or they say little: they don't follow what they were fitted to,
+            or most are without contrast.
 
     Example:
 
@@ -78,9 +84,10 @@ def fit_rationale(
     >>> encoder.save_to_preset("my_encoder")
     """
     check_frozen(rationale)
-    for name, value in (("rounds", rounds), ("epochs", epochs), ("max_images", max_images)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value!r}")
+    rounds, epochs = whole_number("rounds", rounds), whole_number("epochs", epochs)
+    batch_size = whole_number("batch_size", batch_size)
+    max_images = whole_number("max_images", max_images)
+    seed = whole_number("seed", seed, least=0)
     maps, mirrored = _feature_maps(encoder, images, batch_size, max_images, rationale.mirror)
     if len(maps) <= 2 * rationale.k:
         raise ValueError(
@@ -153,24 +160,17 @@ def check_frozen(rationale: Rationale) -> None:
 
 
 def _feature_maps(encoder, images, batch_size: int, max_images: int, mirror: bool) -> tuple:
-    """(N, h, w, C) float16 tensors: the images' maps, and the mirror images' or None."""
-    batches = images
-    if hasattr(images, "shape"):
-        batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-    model = FeatureMaps(encoder)
-    parts, mirrored, count = [], [], 0
-    for batch in batches:
-        batch = ops.convert_to_numpy(batch[0] if isinstance(batch, tuple | list) else batch)
-        batch = batch[: max_images - count]
-        parts.append(ops.cast(model.predict_on_batch(batch), "float16"))
+    """(N, h, w, C) tensors, see `HeldMaps`: the images' maps, and the mirror images' or None."""
+    model, held, mirrored = FeatureMaps(encoder), HeldMaps(), HeldMaps()
+    for batch in checked_batches(images, batch_size, rgb=encoder.takes_rgb):
+        encoder.map_size.check(*batch.shape[1:3])
+        batch = batch[: max_images - len(held)]
+        held.add(model.predict_on_batch(batch))
         if mirror:
-            mirrored.append(ops.cast(model.predict_on_batch(batch[:, :, ::-1]), "float16"))
-        count += len(parts[-1])
-        if count >= max_images:
+            mirrored.add(model.predict_on_batch(batch[:, :, ::-1]))
+        if len(held) >= max_images:
             break
-    if not parts:
-        raise ValueError("`images` must hold at least one image; received none.")
-    return ops.concatenate(parts), ops.concatenate(mirrored) if mirror else None
+    return held.all(), mirrored.all() if mirror else None
 
 
 def _in_chunks(function: Callable, maps, *others):
