@@ -200,8 +200,8 @@ def _stacked(images: Sequence, argument: str, rgb: bool):
     for row, size in enumerate(sizes):
         if size != sizes[0]:
             raise ValueError(
-                f"`{argument}` must be of one size; received {_DIFFERENT}. The image at position 0 "
-                f"has {sizes[0][0]} x {sizes[0][1]} pixels, that at {row} has {size[0]} x {size[1]}."
+                f"`{argument}` must be of one size; received {_DIFFERENT}. The first has "
+                f"{sizes[0][0]} x {sizes[0][1]} pixels, that at position {row} {size[0]} x {size[1]}."
             )
     others = [array for array in arrays if array.dtype != "uint8"]
     if 0 < len(others) < len(arrays):  # bright bytes must not vouch for floats in 0..1
@@ -278,3 +278,7 @@ def _values(images):
         return keras.ops.convert_to_numpy(images)
     except Exception:  # every backend has an error of its own for a value that is not there yet
         return None
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    return bool((np.abs(values - np.rint(values)) < _WHOLE).all())

@@ -44,7 +44,8 @@ def checked_batches(
         if batch.shape[1:3] != size:
             raise ValueError(
                 f"`{argument}` must be of one size; received a batch of shape {batch.shape} after "
-                f"images of {size[0]} x {size[1]}. Resize them, as keras_cr.data.image_batches does."
+                f"images of {size[0]} x {size[1]}. Resize them, as keras_cr.data.image_batches "
+                "does."
             )
         yield batch
     if size is None:

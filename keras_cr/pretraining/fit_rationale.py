@@ -19,6 +19,7 @@ from keras_cr.pretraining.rationale import Rationale
 
 ROUNDS = 4
 MAX_IMAGES = 4096
+UNRELATED = 0.05  # an agreement below which a map does not follow its target
 _CHUNK = 256  # images at once, in float32
 DEFAULT = Rationale()
 
@@ -130,19 +131,54 @@ def fit_rationale(
                 "map_change": float(np.abs(weights - before).mean()),
             }
         )
+        _check_finite(branch, history[-1], number + 1)
         if on_round is not None:
             on_round(number + 1, history[-1])
     encoder.branch.set_weights(branch.get_weights())
-    last = history[-1]
-    if min(last["center_agreement"], last["agreement"]) < 0:
+    _warn_of_doubtful(history[-1], weights)
+    return history
+
+
+def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: int) -> None:
+    """Stops before a branch of NaN or infinity takes the place of the encoder's."""
+    wrong = [name for name, value in measured.items() if not np.isfinite(value)]
+    wrong += [
+        each.path for each in branch.weights if not np.isfinite(ops.convert_to_numpy(each)).all()
+    ]
+    if wrong:
+        raise ValueError(
+            f"What round {number} gave is not finite: {', '.join(wrong)}. The encoder's branch is "
+            "left as it was. Take a smaller `learning_rate`, or look at the backbone's feature "
+            "maps: they may be too large, or the same everywhere."
+        )
+
+
+def _warn_of_doubtful(last: dict[str, float], maps: np.ndarray) -> None:
+    """Tells what a user would not see in the measures."""
+    flat = int(np.sum(np.ptp(maps, axis=(1, 2)) == 0))
+    if 2 * flat >= len(maps):
+        warnings.warn(
+            f"The fitted maps of {flat} of {len(maps)} images have no contrast: they mark no "
+            "place, and the images' embeddings are plain averages. The backbone's features may be "
+            "the same everywhere, as those of random weights; take a trained one.",
+            stacklevel=3,
+        )
+    elif abs(last["agreement"]) < UNRELATED:
+        warnings.warn(
+            "The fitted maps have nothing to do with what they were fitted to (agreement "
+            f"{last['agreement']:.3f}; 1 is the same): the branch found nothing that the images "
+            "share. So it is with a backbone of random weights, or images that have little in "
+            "common; take a trained one, larger or more images.",
+            stacklevel=3,
+        )
+    elif min(last["center_agreement"], last["agreement"]) < 0:
         warnings.warn(
             "The fitted maps shun the middle of the images, or their own target (center_agreement "
             f"{last['center_agreement']:.2f}, agreement with the target {last['agreement']:.2f}): "
             "they may mark the background. Look at them before you use them; Rationale(prior="
             "'center') and a smaller k make this less likely.",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return history
 
 
 def check_frozen(rationale: Rationale) -> None:
