@@ -201,7 +201,8 @@ def _stacked(images: Sequence, argument: str, rgb: bool):
         if size != sizes[0]:
             raise ValueError(
                 f"`{argument}` must be of one size; received {_DIFFERENT}. The first has "
-                f"{sizes[0][0]} x {sizes[0][1]} pixels, that at position {row} {size[0]} x {size[1]}."
+                f"{sizes[0][0]} x {sizes[0][1]} pixels, that at position {row} has "
+                f"{size[0]} x {size[1]}."
             )
     others = [array for array in arrays if array.dtype != "uint8"]
     if 0 < len(others) < len(arrays):  # bright bytes must not vouch for floats in 0..1
