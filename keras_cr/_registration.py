@@ -18,6 +18,7 @@ from keras_cr._imports import around_import
 
 PACKAGE = "keras_cr"
 CLASSES = {  # every registered class and the module that registers it
+    "ChannelRescaling": "keras_cr.layers.channel_rescaling",
     "CommonRationaleClassifier": "keras_cr.models.classifier",
     "CommonRationaleEncoder": "keras_cr.models.encoder",
     "EmbeddingStandardization": "keras_cr.layers.standardization",

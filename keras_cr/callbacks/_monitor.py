@@ -4,6 +4,7 @@ import os
 
 import keras
 
+from keras_cr._numbers import whole_number
 from keras_cr.callbacks._tensorboard import SummaryWriter
 
 
@@ -52,5 +53,4 @@ def find_encoder(model: keras.Model) -> keras.Model:
 def check_positive(**arguments) -> None:
     """Raises ValueError for an argument that is not a positive integer."""
     for name, value in arguments.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        whole_number(name, value)

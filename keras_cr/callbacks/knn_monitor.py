@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import keras
 import numpy as np
 
+from keras_cr._numbers import square_side
 from keras_cr.callbacks._monitor import Monitor, check_positive, find_encoder
 from keras_cr.evaluation import Embedder
 from keras_cr.evaluation.knn import choose_k
@@ -66,7 +67,7 @@ class KNNMonitor(Monitor):
         super().__init__(every, tensorboard)
         check_positive(k=k, max_images=max_images, batch_size=batch_size)
         if image_size is not None:
-            check_positive(image_size=image_size)
+            image_size = square_side("image_size", image_size)
         if dataset.labels is None:
             raise ValueError(
                 f"`dataset` must have labels for a k-NN monitor; {dataset.name!r} has none. Read "

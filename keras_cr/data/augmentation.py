@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_cr.data._arguments import image_side
+
 _TRIES = 10  # torchvision's RandomResizedCrop: ten draws, then a central crop
 DRAWS = 2 * _TRIES + 16  # uniform numbers a view
 _SOLARIZE_FROM = 128.0  # torchvision's and PIL's threshold
@@ -160,7 +162,7 @@ class Augmentation:
         Returns:
             (image_size, image_size, 3) float32 tensor in 0..255.
         """
-        return self.render(image, image_size, self.plan(draw((), seed)))
+        return self.render(image, image_side(image_size), self.plan(draw((), seed)))
 
     def plan(self, draws: tf.Tensor) -> ViewPlan:
         """Turns uniform numbers (..., DRAWS) into views: thousands in one go.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import foreground_batches, image_batches
 
@@ -56,7 +57,9 @@ def bent_cut_outs(
     >>> hard.name
     'cub_200_2011, bent'
     """
-    _check(dataset, image_size, correlation, seed)
+    image_size = image_side(image_size, least=_GRID)
+    _check(dataset, correlation)
+    seed = whole("seed", seed, least=0)
     sample = _map_coordinates()
     masked = [True] * len(dataset) if isinstance(dataset.masks, np.ndarray) else dataset.masks
     rows = np.flatnonzero(masked)
@@ -89,13 +92,10 @@ def bent_cut_outs(
     return dataclasses.replace(result, boxes=_boxes(result.masks))
 
 
-def _check(dataset: FineGrainedDataset, image_size: int, correlation: float, seed: int) -> None:
+def _check(dataset: FineGrainedDataset, correlation: float) -> None:
     for field, way_out in (("masks", "give data with foreground masks"), ("labels", "label them")):
         if getattr(dataset, field) is None:
             raise ValueError(f"dataset: {dataset.name!r} has no {field}; {way_out}.")
-    for name, value, low in (("image_size", image_size, _GRID), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or value < low:
-            raise ValueError(f"{name}: must be an integer of {low} or more; received {value!r}.")
     if not 0 <= correlation <= 1:
         raise ValueError(f"correlation: must be from 0 to 1; received {correlation!r}.")
 

@@ -253,8 +253,10 @@ class FineGrainedDataset:
         Raises:
             ValueError: Some images, but not all, have neither a mask nor a box.
         """
+        from keras_cr.data._arguments import image_side
         from keras_cr.data.images import foreground_batches
 
+        image_size = image_side(image_size)
         batches = foreground_batches(self, image_size, batch_size=64)
         if batches is None:
             return None

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.cache import cached
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import decode_image, load_image
@@ -143,7 +144,11 @@ def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int)
 
     Returns:
         A `tf.data.Dataset` of (B, image_size, image_size, 3) float32 RGB in 0..255.
+
+    Raises:
+        ValueError: `image_size` or `batch_size` is not a positive integer.
     """
+    image_size, batch_size = image_side(image_size), whole("batch_size", batch_size)
     read = image_reader(dataset)
     return _batches(dataset, lambda index: whole_image(read(index), image_size), batch_size)
 
@@ -170,8 +175,7 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
     """
     if isinstance(paths, str | os.PathLike):
         raise ValueError(f"paths: must be a sequence of files; received one, {str(paths)!r}.")
-    if not isinstance(image_size, int | np.integer) or image_size < 1:
-        raise ValueError(f"image_size: must be a positive integer; received {image_size!r}.")
+    image_size = image_side(image_size)
     images = np.empty((len(paths), image_size, image_size, 3), "uint8")
     for image, path in zip(images, map(os.fspath, paths), strict=True):
         try:
@@ -203,6 +207,7 @@ def foreground_batches(
     Raises:
         ValueError: Some images, but not all, have neither a mask nor a box.
     """
+    image_size, batch_size = image_side(image_size), whole("batch_size", batch_size)
     masks, boxes = dataset.masks, dataset.boxes
 
     def cut(mask):

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cr._numbers import as_whole
 from keras_cr.data import _bird_parts as parts
+from keras_cr.data._arguments import image_side
 from keras_cr.data._bird_rendering import draw_image, pillow
 from keras_cr.data.dataset import FineGrainedDataset
 
@@ -73,12 +75,13 @@ def synthetic_birds(
         ("num_classes", num_classes, 2, parts.MAX_CLASSES),
         ("train_per_class", train_per_class, 1, math.inf),
         ("test_per_class", test_per_class, 0, math.inf),
-        ("image_size", image_size, 32, math.inf),
         ("seed", seed, 0, math.inf),
     ):
-        if not isinstance(value, int | np.integer) or not low <= value <= high:
+        number = as_whole(value)
+        if number is None or not low <= number <= high:
             span = f"of {low} or more" if high == math.inf else f"from {low} to {high}"
             raise ValueError(f"{name}: must be an integer {span}; received {value!r}.")
+    image_size = image_side(image_size, least=32)
     if background not in _BACKGROUNDS:
         raise ValueError(f"background: must be one of {_BACKGROUNDS}; received {background!r}.")
     pillow()

@@ -10,6 +10,7 @@ import os
 
 import tensorflow as tf
 
+from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.augmentation import Augmentation, ViewPlan, draw
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import image_reader, whole_image
@@ -75,6 +76,10 @@ def two_views(
     >>> views = two_views(train, image_size=224, batch_size=128, epochs=100)
     >>> pretrainer.fit(views, epochs=100, steps_per_epoch=len(train) // 128)
     """
+    image_size, small_size = image_side(image_size), image_side(small_size, "small_size")
+    batch_size = whole("batch_size", batch_size, least=0)
+    epochs, first_epoch = whole("epochs", epochs, 0), whole("first_epoch", first_epoch, 0)
+    small_crops = whole("small_crops", small_crops, 0)
     steps = _steps(dataset, batch_size)
     if epochs < 1 or first_epoch < 0:
         raise ValueError(
@@ -135,6 +140,7 @@ def random_views(
     Raises:
         ValueError: The dataset holds fewer images than one batch, or the cache can't be used.
     """
+    image_size, batch_size = image_side(image_size), whole("batch_size", batch_size, least=0)
     _steps(dataset, batch_size)
     plans = _drawn(dataset, [augmentation], seed, len(dataset))(tf.constant(epoch, tf.int64))
     read = image_reader(dataset, cache)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+import keras
 import numpy as np
 
 from keras_cr.evaluation.features import Features
 from keras_cr.evaluation.localization import foreground_cells
 from keras_cr.layers import RationaleBranch
-from keras_cr.models.feature_maps import FeatureMaps
+from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 
 
 class Source:
@@ -50,12 +51,14 @@ class Source:
 
     @property
     def train_maps(self) -> np.ndarray:
-        """Feature maps of the training images a branch is fitted to, float16."""
+        """Feature maps of the training images a branch is fitted to, see `HeldMaps`."""
         if "maps" not in self._kept:
-            parts = [maps.astype("float16") for _, maps in self.batches(self.train)]
-            if not parts:
+            held = HeldMaps()
+            for _, maps in self.batches(self.train):
+                held.add(maps)
+            if not len(held):
                 raise ValueError("There is no training image to fit a branch to.")
-            self._kept["maps"] = np.concatenate(parts)
+            self._kept["maps"] = keras.ops.convert_to_numpy(held.all())
         return self._kept["maps"]
 
     @property

@@ -1,10 +1,12 @@
 """Embeddings of many images, as NumPy arrays."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import keras
 import numpy as np
+
+from keras_cr.models.streams import checked_batches
 
 _OUTPUTS = ("embedding", "average_embedding", "rationale")
 
@@ -64,44 +66,31 @@ class Embedder(keras.Model):
         """Embeds images, in order.
 
         Args:
-            images: (N, H, W, 3), RGB 0..255, or an iterable of batches (B, H, W, 3), such as a
-                tf.data.Dataset; of a batch that is a tuple the first element is taken. All
-                batches are padded to the largest so far, so a short last one is not traced anew.
-            batch_size: images at a time, where `images` is an array.
+            images: (N, H, W, 3), RGB 0..255, a list of images, or an iterable of batches
+                (B, H, W, 3), such as a tf.data.Dataset; of a batch that is a tuple the first
+                element is taken, of one that is a dict `"image"` or `"images"`. All batches are
+                padded to the largest so far, so a short last one is not traced anew.
+            batch_size: images at a time, where `images` is an array or a list.
 
         Raises:
-            ValueError: if there is no image, or a batch is not of shape (B, H, W, 3).
+            ValueError: if there is no image, the batches never end, or what they hold is no images
+                of one size in RGB 0..255, or too small for the encoder.
         """
-        if hasattr(images, "shape"):
-            images = _slices(images, batch_size)
         parts, size = [], 0
-        for batch in images:
-            batch = batch[0] if isinstance(batch, tuple | list) else batch
-            batch = keras.ops.convert_to_numpy(batch).astype("float32", copy=False)
-            if batch.ndim != 4 or batch.shape[-1] != 3:
-                raise ValueError(
-                    "`images` must come as (B, H, W, 3), RGB 0..255; received a batch of shape "
-                    f"{batch.shape}."
-                )
+        for batch in checked_batches(
+            images, batch_size, rgb=getattr(self.encoder, "takes_rgb", True)
+        ):
+            if hasattr(self.encoder, "map_size"):
+                self.encoder.map_size.check(*batch.shape[1:3])
+            batch = batch.astype("float32", copy=False)
             count = len(batch)
-            if not count:
-                continue
             size = max(size, count)
             padded = np.concatenate([batch, np.repeat(batch[-1:], size - count, axis=0)])
             outputs = self.predict_on_batch(padded)
             parts.append([outputs[name][:count] for name in _OUTPUTS])
-        if not parts:
-            raise ValueError("`images` must hold at least one image; received none.")
         return Embeddings(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def embed(encoder: keras.Model, images: np.ndarray | Iterable, batch_size: int = 64) -> Embeddings:
     """Embeds images with `encoder`; see `Embedder`, which several calls can share."""
     return Embedder(encoder).embed(images, batch_size)
-
-
-def _slices(images, batch_size: int) -> Iterator:
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1; received {batch_size}.")
-    for start in range(0, len(images), batch_size):
-        yield images[start : start + batch_size]

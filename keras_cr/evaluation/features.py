@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from keras_cr._numbers import square_side, whole_number
 from keras_cr.evaluation.embed import Embedder, Embeddings
 
 if TYPE_CHECKING:
@@ -108,7 +109,10 @@ def extract(
     """
     from keras_cr.data import image_batches
 
-    image_size = encoder_image_size(encoder) if image_size is None else image_size
+    if image_size is None:
+        image_size = encoder_image_size(encoder)
+    image_size = square_side("image_size", image_size)
+    batch_size = whole_number("batch_size", batch_size)
     embedder = Embedder(encoder)
     embeddings = embedder.embed(image_batches(dataset, image_size, batch_size))
     pooling = getattr(encoder, "pooling", "own")

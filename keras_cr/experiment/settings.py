@@ -3,8 +3,18 @@
 import dataclasses
 from typing import Any
 
+from keras_cr._numbers import as_sides, as_whole
 from keras_cr.experiment.options import named_rationale, typed_options
 
+_WHOLE_NUMBERS = (
+    "num_detectors",
+    "epochs",
+    "batch_size",
+    "image_size",
+    "queue_size",
+    "seed",
+    "monitor_every",
+)
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _NOT_PART_OF_A_RUN = (
     "output",
@@ -111,6 +121,7 @@ class Settings:
     resume: bool = False
 
     def __post_init__(self):
+        self._take_numbers()
         leasts = {"epochs": 0, "batch_size": 2, "image_size": 32, "monitor_every": 0}
         for name, least in leasts.items():
             if getattr(self, name) < least:
@@ -129,6 +140,18 @@ class Settings:
             )
         if self.rationale_options is not None:
             self._check_rationale_options()
+
+    def _take_numbers(self) -> None:
+        """NumPy's integers and square pairs become plain ones, which JSON can hold."""
+        for name in _WHOLE_NUMBERS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            sides = as_sides(value) if name == "image_size" else None
+            number = sides[0] if sides and sides[0] == sides[1] else as_whole(value)
+            if number is None:
+                raise ValueError(f"`{name}` must be an integer. Received: {name}={value!r}")
+            object.__setattr__(self, name, number)
 
     def _check_rationale_options(self) -> None:
         if self.rationale == "off":

@@ -1,6 +1,7 @@
 """Building blocks on keras.ops; they run on every Keras backend."""
 
 from keras_cr.layers.batch_normalization import UnbiasedBatchNormalization
+from keras_cr.layers.channel_rescaling import ChannelRescaling
 from keras_cr.layers.feature_queue import FeatureQueue
 from keras_cr.layers.min_max import min_max_normalize
 from keras_cr.layers.projection_head import ProjectionHead
@@ -9,6 +10,7 @@ from keras_cr.layers.rationale_pooling import RationalePooling
 from keras_cr.layers.standardization import EmbeddingStandardization
 
 __all__ = [
+    "ChannelRescaling",
     "EmbeddingStandardization",
     "FeatureQueue",
     "ProjectionHead",

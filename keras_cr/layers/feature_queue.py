@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_cr._numbers import whole_number
+
 
 @keras.saving.register_keras_serializable(package="keras_cr")
 class FeatureQueue(keras.layers.Layer):
@@ -36,9 +38,7 @@ class FeatureQueue(keras.layers.Layer):
 
     def __init__(self, size: int = 65536, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"`size` must be a positive integer. Received: size={size!r}")
-        self.size = size
+        self.size = whole_number("size", size)
         self.seed = seed
 
     def build(self, input_shape):

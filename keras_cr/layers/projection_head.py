@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_cr._numbers import as_whole
+
 
 @keras.saving.register_keras_serializable(package="keras_cr")
 class ProjectionHead(keras.layers.Layer):
@@ -28,11 +30,11 @@ class ProjectionHead(keras.layers.Layer):
 
     def __init__(self, units: tuple[int, ...] = (2048, 128), seed=None, **kwargs):
         super().__init__(**kwargs)
-        if not units or any(not isinstance(width, int) or width < 1 for width in units):
+        self.units = tuple(map(as_whole, units))
+        if not self.units or any(width is None or width < 1 for width in self.units):
             raise ValueError(
                 f"`units` must hold one positive integer a layer. Received: units={units!r}"
             )
-        self.units = tuple(units)
         self.seed = seed
         self.linears = [
             keras.layers.Dense(

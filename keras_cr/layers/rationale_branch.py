@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.layers.batch_normalization import UnbiasedBatchNormalization
 from keras_cr.layers.min_max import min_max_normalize
 
@@ -48,15 +49,11 @@ class RationaleBranch(keras.layers.Layer):
 
     def __init__(self, num_detectors: int = 32, normalization: str = "image", seed=None, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(num_detectors, int) or num_detectors < 1:
-            raise ValueError(
-                f"`num_detectors` must be a positive integer. Received: {num_detectors!r}"
-            )
         if normalization not in ("image", "batch"):
             raise ValueError(
                 f"`normalization` must be 'image' or 'batch'. Received: {normalization!r}"
             )
-        self.num_detectors = num_detectors
+        self.num_detectors = whole_number("num_detectors", num_detectors)
         self.normalization = normalization
         self.seed = seed
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
 
@@ -73,15 +74,16 @@ def fit_branch(
         The mean loss of the last epoch's steps.
 
     Raises:
-        ValueError: the shapes disagree or `epochs` is not positive.
+        ValueError: the shapes disagree, or `epochs` or `batch_size` is no positive integer.
     """
+    epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size)
     feature_maps = ops.convert_to_tensor(feature_maps)
     targets = ops.convert_to_tensor(targets, "float32")
     maps_shape, targets_shape = tuple(feature_maps.shape), tuple(targets.shape)
-    if len(maps_shape) != 4 or maps_shape[:3] != targets_shape or epochs < 1:
+    if len(maps_shape) != 4 or maps_shape[:3] != targets_shape:
         raise ValueError(
-            "`feature_maps` and `targets` must be (N, h, w, C) and (N, h, w), and `epochs` at "
-            f"least 1; received {maps_shape}, {targets_shape} and epochs={epochs}."
+            "`feature_maps` and `targets` must be (N, h, w, C) and (N, h, w); received "
+            f"{maps_shape}, {targets_shape}."
         )
     number = len(targets)
     batch_size = min(batch_size, number)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.layers import EmbeddingStandardization
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
@@ -81,8 +82,7 @@ class CommonRationaleClassifier(ImageModel):
             raise ValueError(
                 f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
             )
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(f"`num_classes` must be 2 or more. Received: {num_classes!r}")
+        num_classes = whole_number("num_classes", num_classes, least=2)
         _check_train(train)
         pretrained = _has_statistics(encoder)
         if encoder_lr_multiplier is None:

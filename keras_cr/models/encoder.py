@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_cr._numbers import sides
 from keras_cr.layers import RationaleBranch, RationalePooling
 from keras_cr.models.backbones import backbone_from_name
 from keras_cr.models.image_model import ImageModel
+from keras_cr.models.inputs import in_colour
+from keras_cr.models.map_size import MapSize
 
 POOLINGS = ("rationale", "average", "concat")
 
@@ -31,7 +34,7 @@ class CommonRationaleEncoder(ImageModel):
         **kwargs: as for `keras.Model`.
 
     Input shape:
-        `(B, H, W, 3)`, RGB 0..255, any numeric dtype.
+        `(B, H, W, 3)`, RGB 0..255, any numeric dtype; see `ImageModel`.
 
     Output shape:
         `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"`.
@@ -63,15 +66,16 @@ class CommonRationaleEncoder(ImageModel):
             raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
         if isinstance(backbone, str):
             backbone = backbone_from_name(backbone, seed=seed, dtype=self.dtype_policy)
-        self.image_size = _pair(image_size)
-        map_shape = _feature_map_shape(backbone, self.image_size)
+        self.image_size = None if image_size is None else sides("image_size", image_size)
+        self._map_size = MapSize(backbone)
+        map_shape = _feature_map_shape(self._map_size, self.image_size)
         self.backbone = backbone
-        self.num_detectors = num_detectors
         self.pooling = pooling
         self.seed = seed
         self.branch = RationaleBranch(
             num_detectors, seed=seed, dtype=self.dtype_policy, name="branch"
         )
+        self.num_detectors = self.branch.num_detectors
         self.branch.build((None, None, None, map_shape[-1]))
         self.pool = RationalePooling(dtype=self.dtype_policy, name="pool")
         self.built = True
@@ -85,23 +89,22 @@ class CommonRationaleEncoder(ImageModel):
         """The backbone's feature map of RGB 0..255 images, shape `(B, h, w, C)`.
 
         Raises:
-            ValueError: the images are not 4-D, or their map has a single place.
+            ValueError: the images are not 4-D, or their map has no place or a single one.
         """
-        if len(images.shape) != 4:
+        if len(images.shape) != 4 or images.shape[-1] not in (1, 3, None):
             raise ValueError(
                 "Images must have shape (B, H, W, 3), RGB 0..255. "
                 f"Received shape: {tuple(images.shape)}"
             )
-        images = ops.cast(images, self.compute_dtype)
-        feature_map = self.backbone(images, training=training)
-        _check_places(feature_map.shape, images.shape[1:3])
-        return feature_map
+        self._map_size.check(*images.shape[1:3])
+        images = self._map_size.guarded(in_colour(images))
+        return self.backbone(ops.cast(images, self.compute_dtype), training=training)
 
     def encode(self, images) -> dict:
         """Everything the encoder sees in a batch of images, in inference mode.
 
         Args:
-            images: RGB 0..255, shape `(B, H, W, 3)`.
+            images: RGB 0..255, shape `(B, H, W, 3)`; see `check_images` for what else is taken.
 
         Returns:
             A dict: `embedding` (as from calling the encoder), `average_embedding` `(B, C)` (plain
@@ -109,7 +112,7 @@ class CommonRationaleEncoder(ImageModel):
             `(B, h, w, K)` (every detector's normalised response; it fires where that is positive)
             and `feature_map` `(B, h, w, C)`.
         """
-        feature_map = self.feature_map(ops.convert_to_tensor(images))
+        feature_map = self.feature_map(ops.convert_to_tensor(self.check_images(images)))
         detections = self.branch.scores(feature_map)
         rationale = self.branch.combine(detections)
         return {
@@ -186,19 +189,14 @@ class CommonRationaleEncoder(ImageModel):
         }
 
 
-def _pair(image_size):
-    if image_size is None:
-        return None
-    if isinstance(image_size, int):
-        image_size = (image_size, image_size)
-    height, width = image_size
-    return (int(height), int(width))
-
-
-def _feature_map_shape(backbone, image_size):
+def _feature_map_shape(map_size, image_size):
     """The backbone's output shape; refuses what can't carry a rationale."""
+    backbone = map_size.backbone
     if not isinstance(backbone, keras.Model):
         raise ValueError(f"`backbone` must be a Keras model or a name. Received: {backbone!r}")
+    _check_channels_last(backbone)
+    if image_size is not None:
+        map_size.check(*image_size)
     try:
         shape = backbone.output_shape
     except (AttributeError, ValueError):  # a subclassed model
@@ -217,14 +215,20 @@ def _feature_map_shape(backbone, image_size):
         raise ValueError(
             f"`backbone` must end in a known number of channels. Received output shape {shape}"
         )
-    _check_places(shape, image_size or "its input size")
+    if image_size is None and shape[1:3] == (1, 1):
+        map_size.check(*backbone.input_shape[1:3])
     return shape
 
 
-def _check_places(map_shape, image_size):
-    if tuple(map_shape[1:3]) == (1, 1):
+def _check_channels_last(backbone):
+    """Refuses a backbone of images `(3, H, W)`, as Keras builds them under "channels_first"."""
+    try:
+        shape = backbone.input_shape
+    except (AttributeError, ValueError):  # a subclassed model
+        return
+    if isinstance(shape, tuple) and len(shape) == 4 and shape[1] == 3 and shape[-1] != 3:
         raise ValueError(
-            "A rationale weighs the places of a feature map, and this map has only one. Use larger "
-            "images (64 pixels or more for a ResNet) or a backbone with a smaller stride. "
-            f"Received: map 1 x 1 for images of {image_size}"
+            "`backbone` must take images (H, W, 3): build it after "
+            "keras.config.set_image_data_format('channels_last'). "
+            f"Received a model {backbone.name!r} with input shape {shape}"
         )

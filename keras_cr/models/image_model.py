@@ -1,12 +1,18 @@
-"""What the models of images share: how they are kept and exported."""
+"""What models of images share: the check of what they are given, how they are kept, and export."""
 
+import functools
+import inspect
 import os
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_cr.models.inputs import Seen, checked_images
 from keras_cr.models.layer_changes import change_layers, layer_changes, set_trainable
+from keras_cr.models.map_size import MapSize
+from keras_cr.models.streams import images_of
+from keras_cr.models.watch import Watch
 from keras_cr.presets.registry import PresetsOfClass
 
 _FLOAT32_FORMATS = ("litert", "onnx")
@@ -15,14 +21,95 @@ _FLOAT32_FORMATS = ("litert", "onnx")
 class ImageModel(keras.Model):
     """A model of RGB 0..255 images, with the side it expects in `image_size` (None: any).
 
-    It is rebuilt from its arguments, and then what was done to its layers (frozen, quantized, given
-    LoRA weights) is done again.
+    Whatever is given to it (called, `fit`, `evaluate`, `predict`, the `..._on_batch`) is checked
+    first, see `keras_cr.models.inputs.checked_images`: values where they can be seen, that is not
+    while a call is being traced; and whether the backbone has a map for images of that size.
+
+    When it is loaded it is rebuilt from its arguments, and then what was done to its layers
+    (frozen, quantized, given LoRA weights) is done again.
 
     `CLASS.presets` is a dict of what `CLASS.from_preset` takes by name.
     """
 
     presets = PresetsOfClass()
     inner_model: str  # name of the argument that is a model itself
+
+    @property
+    def map_size(self) -> MapSize:
+        """Which feature map the backbone makes of images of some size."""
+        return getattr(self, "encoder", self)._map_size
+
+    def check_images(self, images, argument: str = "images", seen: Seen | None = None):
+        """What this model is to see of `images`: `(B, H, W, 3)`.
+
+        Args:
+            images: as `keras_cr.models.inputs.checked_images` takes them, or a dict that holds them
+                as `"image"` or `"images"`.
+            argument: what an error calls them, where `seen` doesn't tell.
+            seen: what is known of earlier batches of the same source.
+
+        Raises:
+            ValueError: they are no RGB images of 0..255, or too small for the backbone.
+        """
+        seen = seen or Seen(argument, self.takes_rgb)
+        if isinstance(images, dict):
+            images = images_of(images, seen.argument)
+        images = checked_images(images, seen)
+        self.map_size.check(*images.shape[1:3])
+        return images
+
+    @property
+    def takes_rgb(self) -> bool:
+        """Whether it takes RGB 0..255; not where its backbone leaves normalising to the caller."""
+        return getattr(self.map_size.backbone, "normalize_images", True)
+
+    def __call__(self, images, *args, **kwargs):
+        return super().__call__(self.check_images(images), *args, **kwargs)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, *args, **kwargs):
+        return self._watched(super().fit, x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, x=None, *args, **kwargs):
+        if kwargs.get("_use_cached_eval_dataset"):  # Keras' own call, within fit
+            return super().evaluate(x, *args, **kwargs)
+        return self._watched(super().evaluate, x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, x, *args, **kwargs):
+        return self._watched(super().predict, x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, x, *args, **kwargs):
+        return super().train_on_batch(self.check_images(x, "x"), *args, **kwargs)
+
+    @functools.wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, x, *args, **kwargs):
+        return super().test_on_batch(self.check_images(x, "x"), *args, **kwargs)
+
+    @functools.wraps(keras.Model.predict_on_batch)
+    def predict_on_batch(self, x):
+        return super().predict_on_batch(self.check_images(x, "x"))
+
+    def _watched(self, method, *args, **kwargs):
+        """Calls `fit`, `evaluate` or `predict` of Keras with images that are checked."""
+        given = inspect.signature(method).bind(*args, **kwargs)
+        watch = Watch(lambda batch: [images_of(batch)], self.check_images)
+
+        def watched(images, name):
+            return watch.data(images, Seen(name, self.takes_rgb))
+
+        with watch.raising():
+            values = given.arguments
+            values["x"] = watched(values["x"], "x")
+            held_out = values.get("validation_data")
+            if isinstance(held_out, list | tuple) and held_out:
+                first = watched(held_out[0], "validation_data")
+                values["validation_data"] = (first, *held_out[1:])
+            elif held_out is not None:
+                values["validation_data"] = watched(held_out, "validation_data")
+            return method(*given.args, **given.kwargs)
 
     def get_config(self):
         changes = layer_changes(self)

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from keras_cr.layers import UnbiasedBatchNormalization
+from keras_cr.layers import ChannelRescaling, UnbiasedBatchNormalization
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -65,8 +65,8 @@ class ResNet(keras.Model):
             # Not layers.Normalization, whose constants an ONNX export turns into inputs.
             means = [-255 * value for value in IMAGENET_MEAN]
             scales = [1 / (255 * value) for value in IMAGENET_STD]
-            x = layers.Rescaling(1.0, means, dtype=dtype, name="center_images")(x)
-            x = layers.Rescaling(scales, dtype=dtype, name="normalize_images")(x)
+            x = ChannelRescaling(1.0, means, dtype=dtype, name="center_images")(x)
+            x = ChannelRescaling(scales, dtype=dtype, name="normalize_images")(x)
         x = build.convolution(x, width, 7, stride=2, name="conv1")
         x = build.relu(build.batch_norm(x, "bn1"), "relu")
         if max_pool:

@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from keras_cr.layers import ChannelRescaling
+
 IMAGENET_MEAN = (123.0, 117.0, 104.0)  # what the weights were trained with; the scale stays 0..255
 FIRE_MODULES = (
     (16, 64),
@@ -84,7 +86,7 @@ class SqueezeNet(keras.Model):
         if normalize_images:
             # Not layers.Normalization, whose constants an ONNX export turns into inputs.
             means = [-value for value in IMAGENET_MEAN]
-            x = layers.Rescaling(1.0, means, dtype=dtype, name="normalize_images")(x)
+            x = ChannelRescaling(1.0, means, dtype=dtype, name="normalize_images")(x)
         x = pool(convolution(x, width, 3, 2, "conv1"), "pool1")
         for number, (squeeze, expand) in enumerate(fires, 2):
             if number in _POOLED_BEFORE:

@@ -10,16 +10,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cr.layers import ChannelRescaling
 from keras_cr.models import CommonRationaleEncoder, ResNet, resnet18, resnet34, resnet50
 from keras_cr.presets import hub
 from keras_cr.presets.checkpoint import read_checkpoint
-from keras_cr.presets.errors import CheckpointError
+from keras_cr.presets.errors import CheckpointError, PresetError
+from keras_cr.presets.finite import check_finite
 from keras_cr.presets.manifest import fingerprint
 from keras_cr.presets.names import find_networks, sort_tensors
 from keras_cr.presets.torchvision import (
     BATCH_NORM,
     listed,
     load_torchvision_weights,
+    refuse_not_finite,
     to_keras,
     torchvision_names,
 )
@@ -90,7 +93,8 @@ def convert_checkpoint(
 
     Raises:
         CheckpointError: the file can't be read, holds no ResNet or several, or holds tensors that
-            are neither used nor known to be superfluous; the message lists them.
+            are neither used nor known to be superfluous, the message lists them; or a tensor that
+            is used holds NaN or infinity.
         HubError: it can't be fetched.
 
     Example:
@@ -133,7 +137,7 @@ def from_keras_resnet50(model: keras.Model, image_size: int | None = None) -> Co
         image_size: side of the images in pixels, kept with the encoder.
 
     Raises:
-        CheckpointError: it is another model.
+        CheckpointError: it is another model, or its weights hold NaN or infinity.
     """
     if not (
         isinstance(model, keras.Model)
@@ -144,13 +148,17 @@ def from_keras_resnet50(model: keras.Model, image_size: int | None = None) -> Co
             "model must be keras.applications.ResNet50(include_top=False, pooling=None), not a V2; "
             f"received {getattr(model, 'name', model)!r}."
         )
+    try:
+        check_finite(model, f"model {model.name!r}", "take other weights")
+    except PresetError as error:
+        raise CheckpointError(str(error)) from error
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
     first = twin.get_layer("conv1_conv")
     first.kernel.assign(np.asarray(first.kernel)[:, :, ::-1])
     images = keras.Input((None, None, 3), name="images")
     means = [-123.68, -116.779, -103.939]
-    centred = keras.layers.Rescaling(1.0, means, name="center_images")(images)
+    centred = ChannelRescaling(1.0, means, name="center_images")(images)
     backbone = keras.Model(images, twin(centred), name=f"keras_{model.name}")
     encoder = CommonRationaleEncoder(
         backbone, num_detectors=1, pooling="average", image_size=image_size
@@ -210,6 +218,7 @@ def _with_branch(
     pairs = [(encoder.branch.detectors.kernel, kernel)] + [
         (getattr(norm, ours), branch[f"bn16.{theirs}"]) for theirs, ours in BATCH_NORM.items()
     ]
+    refuse_not_finite(branch)
     for variable, value in pairs:
         if tuple(variable.shape) != value.shape:
             raise ValueError(

@@ -19,6 +19,7 @@ from keras_cr.presets.errors import (
     WrongClassError,
     brief,
 )
+from keras_cr.presets.finite import check_finite
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
@@ -72,6 +73,7 @@ def load_preset(
         NewerPresetError: if it was written in a newer format.
         CorruptPresetError: if a file is missing, truncated or altered.
         IncompatiblePresetError: if the model cannot be built or the weights do not fit it.
+        PresetError: if the weights hold NaN or infinity.
         WrongClassError: if it holds another class than `expected`.
         HubError: if it cannot be fetched from the Hub.
         PresetError: if an argument is wrong. All of the above are PresetErrors, hence ValueErrors.
@@ -229,6 +231,7 @@ def _load(preset: Located, expected: Any, load_weights: bool, dtype: Any) -> ker
                 f"{preset.label}: {WEIGHTS} does not fit the model in {CONFIG}; {versions} "
                 f"({brief(error)})."
             ) from error
+        check_finite(model, f"{preset.label}: {WEIGHTS}", "save it anew, from weights that are not")
     return model
 
 

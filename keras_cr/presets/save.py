@@ -11,6 +11,7 @@ import keras
 from keras_cr.presets.atomic import absolute, is_litter, replace, staging
 from keras_cr.presets.config import describe
 from keras_cr.presets.errors import OccupiedFolderError, PresetError
+from keras_cr.presets.finite import check_finite
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
@@ -57,7 +58,8 @@ def save_preset(
             operating systems put into folders.
         OSError: if it can't be written to, or the disk is full.
         ForeignPresetError: if the model, or a part of it, could not be loaded again.
-        PresetError: if the model is not built, or a value cannot be written as JSON.
+        PresetError: if the model is not built, its weights hold NaN or infinity, or a value cannot
+            be written as JSON.
 
     Example:
     ```python
@@ -71,6 +73,7 @@ def save_preset(
     config = describe(model)
     if not model.built:
         raise PresetError(f"model {model.name!r} has no weights yet; call it on images first.")
+    check_finite(model, f"model {model.name!r}", "a preset of it would give NaN for every image")
     check_replaceable(folder)
     with staging(folder) as new:
         write_json(new / CONFIG, config)

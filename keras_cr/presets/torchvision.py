@@ -42,7 +42,8 @@ def load_torchvision_weights(backbone: ResNet, weights: Mapping[str, np.ndarray]
             `num_batches_tracked` are passed over.
 
     Raises:
-        ValueError: names are missing or left over, or a shape differs; the message lists them.
+        ValueError: names are missing or left over, a shape differs, or an array holds NaN or
+            infinity; the message lists them.
     """
     variables = torchvision_names(backbone)
     weights = {
@@ -64,8 +65,20 @@ def load_torchvision_weights(backbone: ResNet, weights: Mapping[str, np.ndarray]
     ]
     if wrong:
         raise ValueError(f"The weights do not fit {backbone.name!r} (HWIO): {listed(wrong)}.")
+    refuse_not_finite(arrays)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def refuse_not_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises a ValueError for arrays that hold NaN, infinity or more than float32 can."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        wrong = [name for name, each in arrays.items() if not np.isfinite(each.astype("f4")).all()]
+    if wrong:
+        raise ValueError(
+            f"Weights hold NaN or infinity, as after a training that diverged: {listed(wrong)}. "
+            "Take an earlier checkpoint."
+        )
 
 
 def to_keras(array: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ With `Rationale(positives="neighbours")` the GradCAM is that of another loss, on
 the whole image, which costs one forward pass more.
 """
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +21,10 @@ from keras import ops
 
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
+from keras_cr.models.inputs import Seen
 from keras_cr.models.learning_rates import learning_rate_multipliers
-from keras_cr.pretraining.batches import image_numbers, unpack_views
+from keras_cr.models.watch import Watch
+from keras_cr.pretraining.batches import image_numbers, seen_views, unpack_views
 from keras_cr.pretraining.measures import correlation, embedding_std, relative_entropy
 from keras_cr.pretraining.momentum import gather
 from keras_cr.pretraining.neighbours import NeighbourBank, compare_with_neighbours
@@ -162,6 +165,14 @@ class RationalePretrainer(keras.Model):
 
     def compute_output_shape(self, input_shape):
         return self.encoder.compute_output_shape(input_shape)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, *args, **kwargs):
+        watch = Watch(seen_views, self.encoder.check_images, first_only=True)
+        with watch.raising():
+            if not isinstance(x, dict | tuple | list):  # views come as a stream
+                x = watch.data(x, Seen("x", self.encoder.takes_rgb))
+            return super().fit(x, *args, **kwargs)
 
     def train_step(self, data):
         views = unpack_views(data)

@@ -26,6 +26,16 @@ def unpack_views(data) -> dict:
     )
 
 
+def seen_views(data) -> list:
+    """The parts of a batch that a pretrainer's encoder is shown.
+
+    Raises:
+        ValueError: as `unpack_views`.
+    """
+    views = unpack_views(data)
+    return [views[name] for name in ("query", "key", "image") if name in views]
+
+
 def image_numbers(views: dict):
     """Which image each row of a batch is, of all replicas, or None where the views don't say."""
     if (index := views.get("index")) is None:

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
-from keras_cr.models.feature_maps import FeatureMaps
+from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.models.streams import checked_batches
 from keras_cr.pretraining.measures import correlation
 from keras_cr.pretraining.neighbours import NeighbourBank
 from keras_cr.pretraining.rationale import Rationale
 
 ROUNDS = 4
 MAX_IMAGES = 4096
+UNRELATED = 0.05  # an agreement below which a map does not follow its target
 _CHUNK = 256  # images at once, in float32
 DEFAULT = Rationale()
 
@@ -42,9 +45,10 @@ def fit_rationale(
 
     Args:
         encoder: of any origin; its branch is replaced, all else stays.
-        images: (N, H, W, 3), RGB 0..255, or an iterable of such batches, such as
+        images: (N, H, W, 3), RGB 0..255, a list of images, or an iterable of such batches, such as
             `keras_cr.data.image_batches(...)`; of a batch that is a tuple the first element is
-            taken. Training images: what is fitted on test images is no test result.
+            taken, of one that is a dict `"image"` or `"images"`. Training images: what is fitted
+            on test images is no test result.
         rationale: which target; of its choices those that concern training beside an objective
             (`weight`, `bank_size`, `warmup`, `extra_passes`) play no part.
         rounds: how often neighbours are looked for.
@@ -53,7 +57,7 @@ def fit_rationale(
         learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
         max_images: no more than the first so many are used. Their feature maps are held in memory,
             in half precision: 0.2 MB an image for a ResNet-50 at 224 pixels, twice that with
-            `Rationale(mirror=True)`.
+            `Rationale(mirror=True)`, and twice as much where they leave float16's range.
         seed: of the branches' weights and the order of the images.
         on_round: called after each round with its number, from 1, and what is returned for it.
 
@@ -64,12 +68,15 @@ def fit_rationale(
         (mean absolute difference to the last round's maps).
 
     Raises:
-        ValueError: there are too few images for `rationale.k`, a number is not positive, or
-            `rationale` needs views or an objective, which a frozen encoder has none of.
+        ValueError: there are too few images for `rationale.k`, or they are no RGB images of
+            0..255, of one size and large enough; a number is not positive; `rationale` needs views
+            or an objective, which a frozen encoder has none of; or a feature map or what comes of
+            it is not finite. The encoder's branch is then what it was.
 
     Warns:
         UserWarning: the maps shun the middle of the images, or what they were fitted to: they may
-            mark the background.
+            mark the background. Or they say little: they don't follow what they were fitted to,
+            or most are without contrast.
 
     Example:
 
@@ -78,9 +85,10 @@ def fit_rationale(
     >>> encoder.save_to_preset("my_encoder")
     """
     check_frozen(rationale)
-    for name, value in (("rounds", rounds), ("epochs", epochs), ("max_images", max_images)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value!r}")
+    rounds, epochs = whole_number("rounds", rounds), whole_number("epochs", epochs)
+    batch_size = whole_number("batch_size", batch_size)
+    max_images = whole_number("max_images", max_images)
+    seed = whole_number("seed", seed, least=0)
     maps, mirrored = _feature_maps(encoder, images, batch_size, max_images, rationale.mirror)
     if len(maps) <= 2 * rationale.k:
         raise ValueError(
@@ -123,19 +131,54 @@ def fit_rationale(
                 "map_change": float(np.abs(weights - before).mean()),
             }
         )
+        _check_finite(branch, history[-1], number + 1)
         if on_round is not None:
             on_round(number + 1, history[-1])
     encoder.branch.set_weights(branch.get_weights())
-    last = history[-1]
-    if min(last["center_agreement"], last["agreement"]) < 0:
+    _warn_of_doubtful(history[-1], weights)
+    return history
+
+
+def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: int) -> None:
+    """Stops before a branch of NaN or infinity takes the place of the encoder's."""
+    wrong = [name for name, value in measured.items() if not np.isfinite(value)]
+    wrong += [
+        each.path for each in branch.weights if not np.isfinite(ops.convert_to_numpy(each)).all()
+    ]
+    if wrong:
+        raise ValueError(
+            f"What round {number} gave is not finite: {', '.join(wrong)}. The encoder's branch is "
+            "left as it was. Take a smaller `learning_rate`, or look at the backbone's feature "
+            "maps: they may be too large, or the same everywhere."
+        )
+
+
+def _warn_of_doubtful(last: dict[str, float], maps: np.ndarray) -> None:
+    """Tells what a user would not see in the measures."""
+    flat = int(np.sum(np.ptp(maps, axis=(1, 2)) == 0))
+    if 2 * flat >= len(maps):
+        warnings.warn(
+            f"The fitted maps of {flat} of {len(maps)} images have no contrast: they mark no "
+            "place, and the images' embeddings are plain averages. The backbone's features may be "
+            "the same everywhere, as those of random weights; take a trained one.",
+            stacklevel=3,
+        )
+    elif abs(last["agreement"]) < UNRELATED:
+        warnings.warn(
+            "The fitted maps have nothing to do with what they were fitted to (agreement "
+            f"{last['agreement']:.3f}; 1 is the same): the branch found nothing that the images "
+            "share. So it is with a backbone of random weights, or images that have little in "
+            "common; take a trained one, larger or more images.",
+            stacklevel=3,
+        )
+    elif min(last["center_agreement"], last["agreement"]) < 0:
         warnings.warn(
             "The fitted maps shun the middle of the images, or their own target (center_agreement "
             f"{last['center_agreement']:.2f}, agreement with the target {last['agreement']:.2f}): "
             "they may mark the background. Look at them before you use them; Rationale(prior="
             "'center') and a smaller k make this less likely.",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return history
 
 
 def check_frozen(rationale: Rationale) -> None:
@@ -153,24 +196,17 @@ def check_frozen(rationale: Rationale) -> None:
 
 
 def _feature_maps(encoder, images, batch_size: int, max_images: int, mirror: bool) -> tuple:
-    """(N, h, w, C) float16 tensors: the images' maps, and the mirror images' or None."""
-    batches = images
-    if hasattr(images, "shape"):
-        batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-    model = FeatureMaps(encoder)
-    parts, mirrored, count = [], [], 0
-    for batch in batches:
-        batch = ops.convert_to_numpy(batch[0] if isinstance(batch, tuple | list) else batch)
-        batch = batch[: max_images - count]
-        parts.append(ops.cast(model.predict_on_batch(batch), "float16"))
+    """(N, h, w, C) tensors, see `HeldMaps`: the images' maps, and the mirror images' or None."""
+    model, held, mirrored = FeatureMaps(encoder), HeldMaps(), HeldMaps()
+    for batch in checked_batches(images, batch_size, rgb=encoder.takes_rgb):
+        encoder.map_size.check(*batch.shape[1:3])
+        batch = batch[: max_images - len(held)]
+        held.add(model.predict_on_batch(batch))
         if mirror:
-            mirrored.append(ops.cast(model.predict_on_batch(batch[:, :, ::-1]), "float16"))
-        count += len(parts[-1])
-        if count >= max_images:
+            mirrored.add(model.predict_on_batch(batch[:, :, ::-1]))
+        if len(held) >= max_images:
             break
-    if not parts:
-        raise ValueError("`images` must hold at least one image; received none.")
-    return ops.concatenate(parts), ops.concatenate(mirrored) if mirror else None
+    return held.all(), mirrored.all() if mirror else None
 
 
 def _in_chunks(function: Callable, maps, *others):

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.layers import FeatureQueue, ProjectionHead, RationalePooling
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
@@ -71,9 +72,9 @@ class MoCo(RationalePretrainer):
         )
         if not 0 <= momentum <= 1:
             raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
-        self.projection_dim = projection_dim
-        self.hidden_dim = hidden_dim
-        self.queue_size = queue_size
+        self.projection_dim = whole_number("projection_dim", projection_dim)
+        self.hidden_dim = None if hidden_dim is None else whole_number("hidden_dim", hidden_dim)
+        self.queue_size = whole_number("queue_size", queue_size)
         self.momentum = momentum
         self.temperature = temperature
         self.mask_same_image = mask_same_image

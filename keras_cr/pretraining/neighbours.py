@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
@@ -41,6 +42,7 @@ class NeighbourBank(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        size = whole_number("size", size)
         if not 1 <= k < size:
             raise ValueError(
                 "`k` must be positive and below the number of embeddings in the bank. "
@@ -50,7 +52,8 @@ class NeighbourBank(keras.layers.Layer):
             raise ValueError(
                 f"`contrast` must be 'infonce' or 'similarity'. Received: contrast={contrast!r}"
             )
-        self.size, self.k, self.temperature, self.seed = size, k, temperature, seed
+        self.size, self.k = size, whole_number("k", k)
+        self.temperature, self.seed = temperature, seed
         self.contrast = contrast
         self.queue = FeatureQueue(size, seed=seed, dtype="float32", name="queue")
 

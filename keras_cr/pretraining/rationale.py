@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from keras import ops
 
+from keras_cr._numbers import whole_number
 from keras_cr.attribution import center_prior
 from keras_cr.losses import RationaleFit
 
@@ -104,6 +105,8 @@ class Rationale:
 
     def __post_init__(self):
         object.__setattr__(self, "extra_passes", tuple(self.extra_passes))
+        for name in ("k", "bank_size"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_cr._files import whole_file
+from keras_cr._numbers import as_whole
 from keras_cr.evaluation.evaluate import Evaluation
 from keras_cr.evaluation.report.classes import classes
 from keras_cr.evaluation.report.gallery import gallery
@@ -64,7 +65,7 @@ def write_report(
             "`evaluation` must be an Evaluation, which evaluate_features(extract(encoder, "
             f"dataset)) returns; received a {type(evaluation).__name__}."
         )
-    if not isinstance(max_examples, int) or max_examples < 1:
+    if (as_whole(max_examples) or 0) < 1:
         raise ValueError(f"`max_examples` must be a positive integer; received {max_examples!r}.")
     subject = Subject(evaluation, initialization, history, source, max_examples)
     parts = (numbers, looks, boxes, gallery, classes, training, protocols)

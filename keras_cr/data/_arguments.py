@@ -1,0 +1,33 @@
+"""Numbers that the readers of images are given."""
+
+from keras_cr._numbers import as_sides, as_whole
+
+
+def whole(name: str, value, least: int = 1) -> int:
+    """`value` as an int of `least` or more; NumPy's integers are taken, booleans are not.
+
+    Raises:
+        ValueError: it is none; the message names the argument.
+    """
+    number = as_whole(value)
+    if number is None or number < least:
+        kind = "a positive integer" if least == 1 else f"an integer of {least} or more"
+        raise ValueError(f"{name}: must be {kind}; received {value!r}.")
+    return number
+
+
+def image_side(value, name: str = "image_size", least: int = 1) -> int:
+    """The side of square images in pixels, of a number or a pair of equal ones.
+
+    Raises:
+        ValueError: it is neither, or too small; the message names the argument.
+    """
+    sides = as_sides(value)
+    if sides is None:
+        return whole(name, value, least)
+    if sides[0] != sides[1]:
+        raise ValueError(
+            f"{name}: images are read as squares, so it must be one number or a pair of equal "
+            f"ones; received {value!r}."
+        )
+    return whole(name, sides[0], least)
