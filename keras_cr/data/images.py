@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from keras_cr._progress import Verbose, tracked
 from keras_cr.data.cache import cached
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import decode_image, load_image
@@ -55,6 +56,7 @@ def check_images(
     skip_bad: bool = False,
     workers: int | None = None,
     min_side: int = MIN_SIDE,
+    verbose: Verbose = "auto",
 ) -> tuple[FineGrainedDataset, list[str]]:
     """Decodes every image file once, so that a bad one is met before training and not in it.
 
@@ -63,6 +65,7 @@ def check_images(
         skip_bad: Whether to leave bad images out instead of raising.
         workers: Number of decoding threads; None takes one for each processor.
         min_side: Pixels that the shorter side of an image must have.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         The dataset, without its bad images, and the paths of these.
@@ -82,7 +85,9 @@ def check_images(
         return image_fault(path, dataset.crop_bottom, min_side)
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        faults = list(pool.map(check, dataset.images))
+        checked, total = pool.map(check, dataset.images), len(dataset)
+        one = lambda fault: 1  # noqa: E731
+        faults = list(tracked(checked, "Checking images", total, verbose=verbose, count=one))
     bad = [row for row, fault in enumerate(faults) if fault]
     if not bad:
         return dataset, []

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
+from keras_cr._progress import Verbose, reading
+
 _OUTPUTS = ("embedding", "average_embedding", "rationale")
 
 
@@ -60,7 +62,9 @@ class Embedder(keras.Model):
         outputs = self.encoder.encode(images)
         return {name: keras.ops.cast(outputs[name], "float32") for name in _OUTPUTS}
 
-    def embed(self, images: np.ndarray | Iterable, batch_size: int = 64) -> Embeddings:
+    def embed(
+        self, images: np.ndarray | Iterable, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> Embeddings:
         """Embeds images, in order.
 
         Args:
@@ -68,14 +72,14 @@ class Embedder(keras.Model):
                 tf.data.Dataset; of a batch that is a tuple the first element is taken. All
                 batches are padded to the largest so far, so a short last one is not traced anew.
             batch_size: images at a time, where `images` is an array.
+            verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
         Raises:
             ValueError: if there is no image, or a batch is not of shape (B, H, W, 3).
         """
-        if hasattr(images, "shape"):
-            images = _slices(images, batch_size)
+        batches = _slices(images, batch_size) if hasattr(images, "shape") else images
         parts, size = [], 0
-        for batch in images:
+        for batch in reading(images, batches, "Embedding images", verbose):
             batch = batch[0] if isinstance(batch, tuple | list) else batch
             batch = keras.ops.convert_to_numpy(batch).astype("float32", copy=False)
             if batch.ndim != 4 or batch.shape[-1] != 3:
@@ -95,9 +99,14 @@ class Embedder(keras.Model):
         return Embeddings(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def embed(encoder: keras.Model, images: np.ndarray | Iterable, batch_size: int = 64) -> Embeddings:
+def embed(
+    encoder: keras.Model,
+    images: np.ndarray | Iterable,
+    batch_size: int = 64,
+    verbose: Verbose = "auto",
+) -> Embeddings:
     """Embeds images with `encoder`; see `Embedder`, which several calls can share."""
-    return Embedder(encoder).embed(images, batch_size)
+    return Embedder(encoder).embed(images, batch_size, verbose)
 
 
 def _slices(images, batch_size: int) -> Iterator:

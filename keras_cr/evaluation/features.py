@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from keras_cr._progress import Verbose, tracked
 from keras_cr.evaluation.embed import Embedder, Embeddings
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def extract(
     dataset: "FineGrainedDataset",
     image_size: int | None = None,
     batch_size: int = 64,
+    verbose: Verbose = "auto",
 ) -> Features:
     """Reads and embeds every image of a data set once.
 
@@ -96,6 +98,7 @@ def extract(
         dataset: the images, of any split.
         image_size: side of the images, in pixels; None takes the encoder's own.
         batch_size: images at a time.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Raises:
         ValueError: the encoder states no image size and none is given, or an image does not suit
@@ -110,7 +113,9 @@ def extract(
 
     image_size = encoder_image_size(encoder) if image_size is None else image_size
     embedder = Embedder(encoder)
-    embeddings = embedder.embed(image_batches(dataset, image_size, batch_size))
+    batches = image_batches(dataset, image_size, batch_size)
+    batches = tracked(batches, "Embedding images", len(dataset), verbose=verbose)
+    embeddings = embedder.embed(batches, verbose=0)
     pooling = getattr(encoder, "pooling", "own")
     return Features(dataset, embeddings, pooling, image_size, batch_size, embedder)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from keras_cr._progress import Progress, announce
 from keras_cr.data import (
     Augmentation,
     FineGrainedDataset,
@@ -127,12 +128,15 @@ class Run:
             print(f"Skipped {len(self.skipped)} unreadable images: {', '.join(self.skipped[:3])}")
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
+        announce("Evaluating the encoder before training.")
         before = after = self._evaluate(self.encoder, with_controls=not self.trains)
         encoder = self._train(train)
         if self.trains:
+            announce("Evaluating the trained encoder.")
             after = self._evaluate(encoder, with_controls=True)
         metrics = after.metrics | {"initialization": before.metrics}
 
+        announce("Writing the preset, pictures and the report.")
         encoder = with_precision(encoder, "float32")
         source = source_of(settings) | {"config": settings.of_the_run()}
         details = {"name": self.name, "source": source, "metrics": metrics}
@@ -206,25 +210,27 @@ class Run:
                 whole_images=bool(pretrainer.rationale and pretrainer.rationale.whole_images),
                 cache=settings.cache,
             )
-            pretrainer.fit(
-                views,
-                epochs=settings.epochs,
-                initial_epoch=first_epoch,
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-                callbacks=[
-                    ProgressBar(settings.epochs, steps, first_epoch),
-                    *self.watching,
-                    Checkpoint(self.output),
-                ],
-            )
+            with Progress("Training", settings.epochs * steps, done=first_epoch * steps) as bar:
+                pretrainer.fit(
+                    views,
+                    epochs=settings.epochs,
+                    initial_epoch=first_epoch,
+                    steps_per_epoch=steps,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[
+                        ProgressBar(bar, settings.epochs),
+                        *self.watching,
+                        Checkpoint(self.output),
+                    ],
+                )
         if settings.refits:
             self._fit_branch(pretrainer.encoder, train)
         return pretrainer.encoder
 
     def _fit_branch(self, encoder: CommonRationaleEncoder, train: FineGrainedDataset) -> None:
         """Fits the branch to the backbone as it is now."""
+        announce("Fitting the rationale to the backbone as it is.")
         settings = self.settings
         images = image_batches(train, settings.image_size, settings.batch_size)
         fit_rationale(encoder, images, build_rationale(settings, len(train)), seed=settings.seed)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from keras import ops
 
+from keras_cr._progress import Progress, Verbose, reading
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
@@ -32,6 +33,7 @@ def fit_rationale(
     max_images: int = MAX_IMAGES,
     seed: int = 0,
     on_round: Callable[[int, dict[str, float]], None] | None = None,
+    verbose: Verbose = "auto",
 ) -> list[dict[str, float]]:
     """Fits the branch of a frozen encoder to what images share with their nearest others.
 
@@ -56,6 +58,7 @@ def fit_rationale(
             `Rationale(mirror=True)`.
         seed: of the branches' weights and the order of the images.
         on_round: called after each round with its number, from 1, and what is returned for it.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         For each round a dict of means over images: `fit_loss`, `agreement` (correlation of target
@@ -81,7 +84,9 @@ def fit_rationale(
     for name, value in (("rounds", rounds), ("epochs", epochs), ("max_images", max_images)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value!r}")
-    maps, mirrored = _feature_maps(encoder, images, batch_size, max_images, rationale.mirror)
+    maps, mirrored = _feature_maps(
+        encoder, images, batch_size, max_images, rationale.mirror, verbose
+    )
     if len(maps) <= 2 * rationale.k:
         raise ValueError(
             f"`images` must be more than twice the {rationale.k} neighbours that make up a "
@@ -90,7 +95,8 @@ def fit_rationale(
     weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
     mirrored_weights = weights
     norms = ops.convert_to_numpy(_in_chunks(lambda x: ops.norm(x, axis=-1), maps))
-    for number in range(rounds):
+    progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
+    for number in progress.during(range(rounds)):
         embeddings = _in_chunks(encoder.pool, maps, weights)
         bank = _bank(embeddings, rationale)
         cam, target = _explain(bank, maps, embeddings, rationale)
@@ -109,6 +115,7 @@ def fit_rationale(
             learning_rate * rationale.lr_multiplier,
             rationale.train_affine,
             seed + number,
+            progress.advance,
         )
         before, weights = weights, ops.convert_to_numpy(_in_chunks(branch, maps))
         if mirrored is not None:
@@ -123,6 +130,7 @@ def fit_rationale(
                 "map_change": float(np.abs(weights - before).mean()),
             }
         )
+        progress.tell(f"round {number + 1}: agreement {history[-1]['agreement']:.2f}")
         if on_round is not None:
             on_round(number + 1, history[-1])
     encoder.branch.set_weights(branch.get_weights())
@@ -152,14 +160,16 @@ def check_frozen(rationale: Rationale) -> None:
             )
 
 
-def _feature_maps(encoder, images, batch_size: int, max_images: int, mirror: bool) -> tuple:
+def _feature_maps(
+    encoder, images, batch_size: int, max_images: int, mirror: bool, verbose
+) -> tuple:
     """(N, h, w, C) float16 tensors: the images' maps, and the mirror images' or None."""
     batches = images
     if hasattr(images, "shape"):
         batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     model = FeatureMaps(encoder)
     parts, mirrored, count = [], [], 0
-    for batch in batches:
+    for batch in reading(images, batches, "Computing feature maps", verbose):
         batch = ops.convert_to_numpy(batch[0] if isinstance(batch, tuple | list) else batch)
         batch = batch[: max_images - count]
         parts.append(ops.cast(model.predict_on_batch(batch), "float16"))
