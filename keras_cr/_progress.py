@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 Verbose = Literal["auto", 0, 1, 2] | bool
 
@@ -111,6 +111,16 @@ class Progress:
         self.note, self.title = note, title or self.title
         self._draw()
 
+    def write_above(self, text: str) -> bool:
+        """Writes a line of text above this one; False where this one is not drawn in place."""
+        with self._lock:
+            if self._file is None or not self._live:
+                return False
+            self._write(f"{self._blank()}{text}\n")
+            self._drawn, self._width = None, 0
+        self._draw()
+        return True
+
     @property
     def left(self) -> float | None:
         """Seconds that the rest will take; None while that can't be said."""
@@ -195,24 +205,28 @@ def tracked(
     unit: str = "images",
     verbose: Verbose = "auto",
     leave: bool = True,
-    count: Callable[[Any], int] | None = None,
+    single: bool = False,
 ) -> Iterator:
     """Hands batches on and shows how many images have been dealt with.
 
     Args:
         batches: arrays of images, or tuples whose first element is one.
         title, total, unit, verbose, leave: as for `Progress`.
-        count: steps in a batch; None counts its images.
+        single: whether each of `batches` counts as one, whatever it holds.
     """
     with Progress(title, total, unit, verbose=verbose, leave=leave) as progress:
         for batch in batches:
             yield batch
-            progress.advance((count or _images)(batch))
+            progress.advance(1 if single else _images(batch))
 
 
 def announce(text: str, verbose: Verbose = "auto") -> None:
-    """Names, on a line of its own on stderr, what begins now and takes a while."""
-    if check_verbose(verbose) and sys.stderr is not None:
+    """Writes a line of its own to stderr, above one that is being drawn."""
+    if not check_verbose(verbose):
+        return
+    if _open and _open[0].write_above(text):
+        return
+    if sys.stderr is not None:
         print(text, file=sys.stderr, flush=True)
 
 
@@ -243,7 +257,7 @@ def reading(images: Iterable, batches: Iterable, title: str, verbose: Verbose = 
         total = None
     if hasattr(images, "shape"):
         return tracked(batches, title, total, "images", verbose)
-    return tracked(batches, title, total, "batches", verbose, count=lambda _: 1)
+    return tracked(batches, title, total, "batches", verbose, single=True)
 
 
 def _images(batch) -> int:

@@ -28,6 +28,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def clock(monkeypatch):
     monkeypatch.setattr(_progress, "_TICK", 3600)  # nothing is drawn but by what the test does
+    monkeypatch.setattr(_progress, "_SHORT", 2.0)
     monkeypatch.setenv("COLUMNS", "120")
     return Clock()
 
@@ -218,7 +219,7 @@ def test_batches_are_handed_on_and_their_images_counted(terminal, clock):
     seen = list(tracked(batches, "Embedding", total=7))
     assert all(mine is theirs for mine, theirs in zip(seen, batches, strict=True))
     assert "7/7 images" in lines(terminal)[-1]
-    assert list(tracked(["a", "b"], "Checking", 2, count=lambda _: 1)) == ["a", "b"]
+    assert list(tracked(["a", "b"], "Checking", 2, single=True)) == ["a", "b"]
     first = tracked(batches, "Left early")
     next(first)
     first.close()

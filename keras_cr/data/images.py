@@ -85,9 +85,8 @@ def check_images(
         return image_fault(path, dataset.crop_bottom, min_side)
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        checked, total = pool.map(check, dataset.images), len(dataset)
-        one = lambda fault: 1  # noqa: E731
-        faults = list(tracked(checked, "Checking images", total, verbose=verbose, count=one))
+        found, total = pool.map(check, dataset.images), len(dataset)
+        faults = list(tracked(found, "Checking images", total, verbose=verbose, single=True))
     bad = [row for row, fault in enumerate(faults) if fault]
     if not bad:
         return dataset, []
