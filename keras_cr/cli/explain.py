@@ -96,15 +96,16 @@ def draw(
                 detections.append(responses)
     maps = np.concatenate(maps)
     np.savez(folder / MAPS, paths=np.array(dataset.images), overlays=np.array(pictures), maps=maps)
+    files = [Path(path).name for path in dataset.images]
     with Progress("Drawing the sheets", leave=False):
-        titles = [names[row] for row in rows]
+        titles = [files[row] for row in rows]
         rationale_grid(np.stack(shown), maps[rows], folder / SHEET, titles=titles, alpha=args.alpha)
         if args.detectors:
             detector_grid(
                 dataset.images,
                 np.concatenate(detections),
                 folder / DETECTORS,
-                titles=names,
+                titles=files,
                 alpha=args.alpha,
                 image_size=image_size,
             )

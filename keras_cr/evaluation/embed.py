@@ -28,6 +28,10 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.embedding)
 
+    def __repr__(self) -> str:
+        (number, channels), (height, width) = self.embedding.shape, self.rationale.shape[1:]
+        return f"Embeddings({number:,} of {channels:,} numbers, maps {height} x {width})"
+
 
 class Embedder(keras.Model):
     """Runs `encoder.encode` compiled: traced once, for every batch and data set it is given.

@@ -37,6 +37,11 @@ class Evaluation:
     per_image: dict[str, dict[str, dict[str, np.ndarray]]]
     features: Features
 
+    def __repr__(self) -> str:
+        stated = self.metrics["protocol"]
+        measured = ", ".join(name for name in PROTOCOLS if name in stated)
+        return f"Evaluation({measured or 'nothing measured'} of {self.features})"
+
 
 def evaluate(
     encoder: keras.Model,

@@ -24,8 +24,8 @@ class Pooled:
         maps: (N, h, w), the weights behind it.
     """
 
-    embedding: np.ndarray
-    maps: np.ndarray
+    embedding: np.ndarray = dataclasses.field(repr=False)
+    maps: np.ndarray = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,6 +57,10 @@ class Features:
                 f"`embeddings` must have a row for each of the {len(self.dataset)} images of "
                 f"`dataset`; received {len(self.embeddings)}."
             )
+
+    def __repr__(self) -> str:
+        under = ", ".join([*self.poolings, *self.controls])
+        return f"Features({self.embeddings} of {self.dataset}, under {under})"
 
     @property
     def poolings(self) -> tuple[str, ...]:

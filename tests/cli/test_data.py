@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_cr.cli import main
-from keras_cr.cli.data import DATASETS, Progress
+from keras_cr.cli.data import DATASETS
 from keras_cr.data.verify import READERS
 from tests.data.helpers import pixels, save_image
 
@@ -57,13 +57,3 @@ def test_usage_errors(argv, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(argv)
     assert message in capsys.readouterr().err
-
-
-def test_progress_is_for_terminals(monkeypatch, capsys):
-    Progress()(5, 10)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    progress = Progress()
-    for done in (1, 2, 10):
-        progress(done, 10)
-    assert capsys.readouterr().err == "\rRead 1 of 10 images\rRead 10 of 10 images\n"
