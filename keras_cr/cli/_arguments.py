@@ -82,9 +82,9 @@ def load_encoder(args: argparse.Namespace) -> "tuple[CommonRationaleEncoder, int
         from keras_cr.models import CommonRationaleEncoder
 
         encoder = CommonRationaleEncoder.from_preset(args.preset)
+        if args.image_size is None:
+            return encoder, encoder_image_size(encoder)
         try:
-            if args.image_size is None:
-                return encoder, encoder_image_size(encoder)
             encoder.feature_map(np.zeros((1, args.image_size, args.image_size, 3), "float32"))
         except ValueError as error:
             raise ValueError(f"--image-size: {error}") from error

@@ -149,7 +149,7 @@ def _protocols(args: argparse.Namespace) -> tuple[str, ...]:
     try:
         return check_protocols(args.protocols)
     except ValueError as error:
-        args.usage_error(f"argument --protocols: {error}")
+        args.usage_error(f"argument --protocols: {str(error).removeprefix('`protocols` ')}")
 
 
 def _json(metrics: dict) -> str:

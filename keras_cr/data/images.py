@@ -95,7 +95,7 @@ def check_images(
         named += ", ..." if len(bad) > _NAMED else ""
         way_out = "repair or remove them"
         if not skip_bad:
-            way_out += ", or leave them out with --skip-bad (skip_bad=True)"
+            way_out += ", or leave them out with skip_bad=True"
         raise UnreadableImageError(
             f"{len(bad)} of {len(dataset)} images of {dataset.name!r} can't be used: {named}; "
             f"{way_out}."

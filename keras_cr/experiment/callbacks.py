@@ -101,7 +101,7 @@ def monitors(
                 tensorboard=folder,
             )
         except ValueError as error:
-            raise ValueError(f"--monitor-every: {error}") from error
+            raise ValueError(f"`monitor_every`: {error}") from error
         watching.append(knn)
     return watching
 

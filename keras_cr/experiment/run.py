@@ -32,7 +32,7 @@ from keras_cr.experiment.build import (
     with_precision,
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
-from keras_cr.experiment.flags import parse_settings
+from keras_cr.experiment.flags import parse_settings, told_in_flags
 from keras_cr.experiment.folder import open_output, output_path, source_of
 from keras_cr.experiment.outputs import write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
@@ -100,7 +100,7 @@ class Run:
         dataset, skipped = check_images(dataset, skip_bad=settings.skip_bad)
         if settings.epochs and settings.batch_size > (images := int(dataset.is_train.sum())):
             raise ValueError(
-                f"--batch-size must be at most the number of training images, {images} in "
+                f"`batch_size` must be at most the number of training images, {images} in "
                 f"{dataset.name!r}. Received: {settings.batch_size}"
             )
         if settings.epochs:
@@ -264,8 +264,14 @@ def main(
     try:
         prepared = Run.prepare(settings, read, build_backbone, augmentation)
     except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
+        raise exit_with(error) from error
     try:
         return prepared.execute()
     except HubError as error:
-        raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
+        raise exit_with(error) from error
+
+
+def exit_with(error: Exception) -> SystemExit:
+    """What ends a recipe: its name and what was wrong, in one line."""
+    told = " ".join(told_in_flags(error).split())
+    return SystemExit(f"{Path(sys.argv[0]).name}: error: {told}")

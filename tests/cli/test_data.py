@@ -57,3 +57,16 @@ def test_usage_errors(argv, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(argv)
     assert message in capsys.readouterr().err
+
+
+def test_what_is_printed_can_go_to_a_file(folder, tmp_path, capsys):
+    file = tmp_path / "new" / "report.txt"
+    argv = ["data", "verify", str(folder), "--dataset", "folder"]
+    assert main([*argv, "-o", str(file)]) == 0
+    assert capsys.readouterr().out == ""
+    assert file.read_text().endswith("Problems: none\nNotes: none\n")
+    assert main([*argv, "--output", str(file)]) == 1
+    assert "would be replaced; add --overwrite" in capsys.readouterr().err
+    (folder / "a/0.png").write_bytes(b"")
+    assert main([*argv, "--output", str(file), "--overwrite"]) == 1  # a fault, which it names
+    assert "Problems: 1\n" in file.read_text()
