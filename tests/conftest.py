@@ -15,6 +15,7 @@ import pytest
 def _seeded(monkeypatch, tmp_path):
     """Seeds every generator and keeps the preset store inside the test's own folder."""
     keras.utils.set_random_seed(0)
+    monkeypatch.setattr("keras_cr._progress._SHORT", float("inf"))  # a slow machine says no more
     monkeypatch.setenv("KERAS_CR_HOME", str(tmp_path / "keras_cr_home"))
     yield
     keras.utils.clear_session(free_memory=False)

@@ -124,7 +124,7 @@ class KNNMonitor(Monitor):
         from keras_cr.data import image_batches
 
         batches = image_batches(self.dataset, self._side, self.batch_size)
-        embeddings = self._embedder.embed(batches)
+        embeddings = self._embedder.embed(batches, verbose=0)
         scores = {}
         for name, field in names.items():
             features = getattr(embeddings, field)

@@ -76,7 +76,7 @@ class RationaleImages(Monitor):
             self._draw(epoch + 1)
 
     def _draw(self, done: int) -> None:
-        maps = self._embedder.embed(self.images, BATCH).rationale
+        maps = self._embedder.embed(self.images, BATCH, verbose=0).rationale
         file = None if self.path is None else self.path / f"epoch-{done:04d}.png"
         sheet = rationale_grid(self.images, maps, file, titles=self.titles)
         self.writer.image("rationales", np.asarray(sheet), done)

@@ -9,11 +9,13 @@ raised as a ValueError, OSError or ImportError and told in one line. Keras is im
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
+from keras_cr._flags import flags_of, in_flags
 from keras_cr.cli import convert, data, embed, evaluate, explain, fit, presets
+from keras_cr.cli._output import add_printed, printed_to
 from keras_cr.version import __version__
 
 COMMANDS = {
@@ -50,11 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     args.command_line = shlex.join(["keras-cr", *argv])
     try:
-        args.run(args)
+        with printed_to(getattr(args, "printed", None), getattr(args, "overwrite", False)):
+            args.run(args)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, ImportError) as error:
-        print(f"keras-cr {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        told = in_flags(" ".join(str(error).split()), flags_of(args.parser._actions))
+        print(f"keras-cr {args.command}: error: {told}", file=sys.stderr)
         return 1
     return 0
 
@@ -82,4 +86,17 @@ def _add(commands: argparse._SubParsersAction, name: str, module: ModuleType) ->
         allow_abbrev=False,
     )
     module.add_arguments(command)
-    command.set_defaults(run=module.run, usage_error=command.error)
+    for parser in _leaves(command):
+        if "--output" not in parser._option_string_actions:
+            add_printed(parser)
+    command.set_defaults(run=module.run, parser=command, usage_error=command.error)
+
+
+def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parsers of a command's actions, or of itself where it has none."""
+    actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not actions:
+        yield parser
+    for action in actions:
+        for choice in action.choices.values():
+            yield from _leaves(choice)

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from keras_cr._progress import Progress
+
 if TYPE_CHECKING:
     from keras_cr.models import CommonRationaleEncoder
 
@@ -73,16 +75,17 @@ def load_encoder(args: argparse.Namespace) -> "tuple[CommonRationaleEncoder, int
         ValueError: it states no image size and `--image-size` is not given, or does not take
             images of that size.
     """
-    import numpy as np
+    with Progress("Loading the encoder", verbose=2):
+        import numpy as np
 
-    from keras_cr.evaluation.features import encoder_image_size
-    from keras_cr.models import CommonRationaleEncoder
+        from keras_cr.evaluation.features import encoder_image_size
+        from keras_cr.models import CommonRationaleEncoder
 
-    encoder = CommonRationaleEncoder.from_preset(args.preset)
-    try:
+        encoder = CommonRationaleEncoder.from_preset(args.preset)
         if args.image_size is None:
             return encoder, encoder_image_size(encoder)
-        encoder.feature_map(np.zeros((1, args.image_size, args.image_size, 3), "float32"))
-    except ValueError as error:
-        raise ValueError(f"--image-size: {error}") from error
+        try:
+            encoder.feature_map(np.zeros((1, args.image_size, args.image_size, 3), "float32"))
+        except ValueError as error:
+            raise ValueError(f"--image-size: {error}") from error
     return encoder, args.image_size

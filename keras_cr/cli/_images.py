@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from keras_cr._progress import tracked
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -105,24 +107,16 @@ def checked(
 
 
 def batches(
-    dataset: "FineGrainedDataset", image_size: int, batch_size: int
+    dataset: "FineGrainedDataset", image_size: int, batch_size: int, title: str
 ) -> "Iterator[np.ndarray]":
     """The images as evaluation sees them, (B, image_size, image_size, 3) float32, RGB 0..255.
 
-    On a terminal, a bar on stderr tells how far it is, where tqdm is installed.
+    A line on stderr, under `title`, tells how many of them have been dealt with.
     """
     from keras_cr.data import image_batches
 
     stream = image_batches(dataset, image_size, batch_size).as_numpy_iterator()
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield from stream
-        return
-    with tqdm(total=len(dataset), unit="image", leave=False, disable=None) as bar:
-        for batch in stream:
-            yield batch
-            bar.update(len(batch))
+    return tracked(stream, title, len(dataset), leave=False)
 
 
 def picture_names(names: Iterable[str]) -> list[str]:

@@ -1,10 +1,15 @@
 """Files that appear complete or not at all, and replace earlier ones only where that is asked."""
 
+import argparse
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from keras_cr._files import whole_file
+from keras_cr.cli._arguments import add_overwrite
 
 
 def check_free(paths: Sequence[Path], overwrite: bool) -> None:
@@ -75,3 +80,41 @@ def folder_output(folder: Path, names: Sequence[str]) -> Iterator[Path]:
             with contextlib.suppress(OSError):  # not empty: somebody else writes here too
                 folder.rmdir()
         raise
+
+
+def add_printed(parser: argparse.ArgumentParser) -> None:
+    """-o, --output for a command that prints and writes no file of its own; for `printed_to`."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        dest="printed",
+        type=Path,
+        metavar="FILE",
+        help="write what is printed to a file instead",
+    )
+    add_overwrite(parser)
+
+
+@contextlib.contextmanager
+def printed_to(path: Path | None, overwrite: bool) -> Iterator[None]:
+    """Writes what is printed inside to a file, whole or not at all; None prints it.
+
+    What a command prints before it fails, such as the report of a folder with faults, is written
+    too.
+
+    Raises:
+        IsADirectoryError, FileExistsError: as `check_file`, before anything is done.
+    """
+    if path is None:
+        yield
+        return
+    path = path.expanduser()
+    check_file(path, overwrite)
+    text = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text):
+            yield
+    finally:
+        if text.getvalue():
+            with whole_file(path) as part:
+                part.write_text(text.getvalue(), encoding="utf-8")

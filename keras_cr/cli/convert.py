@@ -12,6 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
+from keras_cr._progress import Progress
 from keras_cr.cli._arguments import positive
 
 
@@ -30,15 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from keras_cr.presets.convert import convert_checkpoint
     from keras_cr.presets.save import check_replaceable
-    from keras_cr.presets.torchvision import listed
 
     folder = Path(args.output).expanduser()
     check_replaceable(folder)
-    converted = convert_checkpoint(
-        args.source, prefix=args.prefix, image_size=args.image_size, token=args.token
-    )
+    with Progress(f"Converting {args.source}", verbose=2):
+        from keras_cr.presets.convert import convert_checkpoint
+        from keras_cr.presets.torchvision import listed
+
+        converted = convert_checkpoint(
+            args.source, prefix=args.prefix, image_size=args.image_size, token=args.token
+        )
     command = args.command_line
     if args.token:  # presets get published
         command = command.replace(args.token, "TOKEN")

@@ -9,11 +9,10 @@ EXIF turns, boxes that leave their image, equal files otherwise, and hidden `._`
 
 import argparse
 import json
-import sys
-import time
+
+from keras_cr._progress import Progress
 
 DATASETS = ("aircraft", "cars", "cub", "folder")
-_PAUSE = 0.2  # seconds between two lines of progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,22 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from keras_cr.data import verify
 
-    report = verify(args.data_dir, args.dataset, Progress())
+    with Progress("Reading", unit="images", leave=False) as progress:
+        report = verify(args.data_dir, args.dataset, progress.to)
     print(json.dumps(report.to_dict(), indent=2) if args.json else report)
     if not report.ok:
         number = len(report.problems)
         raise ValueError(f"{number} problem{'s' if number > 1 else ''} in {args.data_dir!r}.")
-
-
-class Progress:
-    """A line on stderr that tells how many files were read, on a terminal."""
-
-    def __init__(self):
-        self.shown = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if sys.stderr.isatty() and (done == total or now - self.shown > _PAUSE):
-            end = "\n" if done == total else ""
-            print(f"\rRead {done} of {total} images", end=end, file=sys.stderr, flush=True)
-            self.shown = now

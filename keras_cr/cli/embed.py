@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> None:
         "keras_cr": __version__,
     }
     with whole_file(args.output) as part:
-        found = Embedder(encoder).embed(batches(dataset, image_size, args.batch_size))
+        images = batches(dataset, image_size, args.batch_size, "Embedding images")
+        found = Embedder(encoder).embed(images, verbose=0)
         embedding = found.embedding if args.pooling == "own" else found.average_embedding
         write(part, dataset.images, check_features(embedding, "embedding"), about)
     count, channels = embedding.shape

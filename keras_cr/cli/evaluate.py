@@ -9,10 +9,10 @@ import argparse
 import contextlib
 import datetime
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_cr._progress import Progress, announce
 from keras_cr.cli._arguments import add_encoder, add_overwrite, load_encoder
 from keras_cr.cli._images import checked
 from keras_cr.cli._output import check_folder, folder_output
@@ -63,13 +63,14 @@ def run(args: argparse.Namespace) -> None:
     output = args.output and args.output.expanduser()
     if output:
         check_folder(output, OUTPUTS, args.overwrite)
-    from keras_cr.evaluation import evaluate_features, extract
+    with Progress("Starting Keras", verbose=2):
+        from keras_cr.evaluation import evaluate_features, extract
 
     protocols = _protocols(args)
     encoder, image_size = load_encoder(args)
     dataset, skipped = checked(READERS[args.dataset](args.data_dir), args)
     rule = args.checkpoint_rule or f"as stored in the preset {args.preset}"
-    print(f"Reading {len(dataset)} images of {dataset.name!r} ...", file=sys.stderr)
+    announce(f"Reading {len(dataset)} images of {dataset.name!r} ...")
     with folder_output(output, OUTPUTS) if output else contextlib.nullcontext() as folder:
         features = extract(encoder, dataset, image_size, args.batch_size)
         evaluation = evaluate_features(features, protocols, args.seed, rule)
@@ -148,7 +149,7 @@ def _protocols(args: argparse.Namespace) -> tuple[str, ...]:
     try:
         return check_protocols(args.protocols)
     except ValueError as error:
-        args.usage_error(f"argument --protocols: {error}")
+        args.usage_error(f"argument --protocols: {str(error).removeprefix('`protocols` ')}")
 
 
 def _json(metrics: dict) -> str:

@@ -1,8 +1,9 @@
 """Draw what an encoder's rationale weighs in images.
 
-DIR gets `overlays/`, a picture an image, named after it; `rationales.png`, a sheet of the first 24;
-`maps.npz` with the arrays `paths`, `overlays` (file names) and `maps` (N, h, w) float32 in 0..1;
-and with --detectors `detectors.png`, the images that each detector fires on most.
+DIR gets `overlays/`, a picture an image, named after it; `rationales.png`, a sheet of 24
+spread evenly over all of them; `maps.npz` with the arrays `paths`, `overlays` (file names) and
+`maps` (N, h, w) float32 in 0..1; and with --detectors `detectors.png`, the images that each
+detector fires on most.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_cr._progress import Progress
 from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder
 from keras_cr.cli._images import batches, picture_names, readable_images
 from keras_cr.cli._output import check_folder, folder_output
@@ -73,38 +75,40 @@ def draw(
     import numpy as np
 
     from keras_cr.cli._explainer import Explainer
+    from keras_cr.evaluation.report.subject import evenly
     from keras_cr.visualization import Picture, detector_grid, overlay, rationale_grid
 
     explainer = Explainer(encoder)
     pictures = picture_names(names)
     paths = (folder / OVERLAYS / picture for picture in pictures)
-    shown, maps, detections = [], [], []
+    rows = evenly(np.arange(len(names)), SHOWN)  # the first ones of a folder are of one kind
+    shown, maps, detections, start = [], [], [], 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # compressing PNGs takes long
-        for batch in batches(dataset, image_size, args.batch_size):
+        for batch in batches(dataset, image_size, args.batch_size, "Drawing maps"):
             rationales, responses = explainer.explain(batch)
             batch = np.rint(batch).astype("uint8")
-            laid = map(Picture, overlay(batch, rationales, args.alpha))
+            laid = overlay(batch, rationales, args.alpha)
             list(pool.map(Picture.save, laid, itertools.islice(paths, len(batch))))
-            shown += list(batch[: SHOWN - len(shown)])
+            shown += [batch[row - start] for row in rows if start <= row < start + len(batch)]
+            start += len(batch)
             maps.append(rationales)
             if args.detectors:
                 detections.append(responses)
     maps = np.concatenate(maps)
-    files = [Path(path).name for path in dataset.images]
-    first = slice(len(shown))
-    rationale_grid(
-        np.stack(shown), maps[first], folder / SHEET, titles=files[first], alpha=args.alpha
-    )
     np.savez(folder / MAPS, paths=np.array(dataset.images), overlays=np.array(pictures), maps=maps)
-    if args.detectors:
-        detector_grid(
-            dataset.images,
-            np.concatenate(detections),
-            folder / DETECTORS,
-            titles=files,
-            alpha=args.alpha,
-            image_size=image_size,
-        )
+    files = [Path(path).name for path in dataset.images]
+    with Progress("Drawing the sheets", leave=False):
+        titles = [files[row] for row in rows]
+        rationale_grid(np.stack(shown), maps[rows], folder / SHEET, titles=titles, alpha=args.alpha)
+        if args.detectors:
+            detector_grid(
+                dataset.images,
+                np.concatenate(detections),
+                folder / DETECTORS,
+                titles=files,
+                alpha=args.alpha,
+                image_size=image_size,
+            )
 
 
 def _share(value: str) -> float:

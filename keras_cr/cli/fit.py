@@ -20,6 +20,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_cr._progress import Progress, announce
 from keras_cr.cli._arguments import (
     add_images,
     add_overwrite,
@@ -27,7 +28,7 @@ from keras_cr.cli._arguments import (
     load_encoder,
     positive,
 )
-from keras_cr.cli._images import batches, readable_images
+from keras_cr.cli._images import readable_images
 from keras_cr.cli._output import check_folder
 from keras_cr.version import __version__
 
@@ -83,8 +84,9 @@ def run(args: argparse.Namespace) -> None:
     _check_usage(args)
     output = args.output.expanduser()
     _check_output(output, args.overwrite)
-    from keras_cr.experiment.build import build_encoder, build_rationale
-    from keras_cr.experiment.settings import Settings
+    with Progress("Starting Keras", verbose=2):
+        from keras_cr.experiment.build import build_encoder, build_rationale
+        from keras_cr.experiment.settings import Settings
 
     options = _options(args)
     model, image_size = load_encoder(args) if args.preset else _backbone(args)
@@ -198,17 +200,18 @@ def _drawn(dataset: "FineGrainedDataset", most: int, seed: int) -> "FineGrainedD
 
 def _fit(encoder, dataset: "FineGrainedDataset", rationale, image_size: int, args) -> list[dict]:
     """Fits the branch and tells how on stderr."""
+    from keras_cr.data import image_batches
     from keras_cr.pretraining import fit_rationale
 
     def tell(number: int, measured: dict[str, float]) -> None:
         values = ", ".join(f"{name} {measured[name]:.3f}" for name in MEASURES)
-        print(f"round {number} of {args.rounds}: {values}", file=sys.stderr, flush=True)
+        announce(f"round {number} of {args.rounds}: {values}")
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         history = fit_rationale(
             encoder,
-            batches(dataset, image_size, args.batch_size),
+            image_batches(dataset, image_size, args.batch_size),
             rationale,
             rounds=args.rounds,
             epochs=args.epochs,

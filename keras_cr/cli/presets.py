@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_cr._progress import Progress
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -57,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    with Progress(f"presets {args.action}", verbose=2):  # lines: the Hub's client draws bars
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     {
         "list": _list,
         "info": _info,

@@ -56,7 +56,7 @@ def read_cars(data_dir: str | os.PathLike | None) -> FineGrainedDataset:
     if data_dir is None:
         raise FileNotFoundError(
             "data_dir: Stanford Cars can't be downloaded, its source (ai.stanford.edu/~jkrause) is "
-            f"gone; get a copy and name its folder with --data-dir. It must hold {CARS_LAYOUTS}."
+            f"gone; get a copy and name its folder as `data_dir`. It must hold {CARS_LAYOUTS}."
         )
     given = Path(data_dir).expanduser()
     if devkit := find_root(given, _DEVKITS, "cars_meta.mat"):

@@ -39,16 +39,18 @@ class FineGrainedDataset:
     >>> train, test = dataset.split("train"), dataset.split("test")
     >>> len(train), len(test), dataset.num_classes
     (5994, 5794, 200)
+    >>> dataset
+    FineGrainedDataset('cub_200_2011': 11,788 images (5,994 train, 5,794 test), 200 classes, boxes)
     """
 
     name: str
-    images: list[str] | np.ndarray = dataclasses.field(repr=False)
-    labels: np.ndarray | None = dataclasses.field(repr=False)
-    class_names: list[str] = dataclasses.field(repr=False)
-    is_train: np.ndarray = dataclasses.field(repr=False)
-    boxes: np.ndarray | None = dataclasses.field(default=None, repr=False)
-    masks: list[str | None] | np.ndarray | None = dataclasses.field(default=None, repr=False)
-    crop_bottom: int = dataclasses.field(default=0, repr=False)
+    images: list[str] | np.ndarray
+    labels: np.ndarray | None
+    class_names: list[str]
+    is_train: np.ndarray
+    boxes: np.ndarray | None = None
+    masks: list[str | None] | np.ndarray | None = None
+    crop_bottom: int = 0
 
     def __post_init__(self):
         images = self.images
@@ -87,6 +89,19 @@ class FineGrainedDataset:
                     f"labels: must lie in [0, {self.num_classes}), one for each of class_names; "
                     f"received labels from {low} to {high}."
                 )
+
+    def __repr__(self) -> str:
+        train = int(self.is_train.sum())
+        images = f"{len(self):,} images ({train:,} train, {len(self) - train:,} test)"
+        if isinstance(self.images, np.ndarray):
+            images += f" of {self.images.shape[1]} x {self.images.shape[2]} pixels"
+        parts = [images, "no labels" if self.labels is None else f"{self.num_classes:,} classes"]
+        if self.masks is not None:
+            number = sum(mask is not None for mask in self.masks)
+            parts.append("masks" if number == len(self) else f"{number:,} masks")
+        if self.boxes is not None:
+            parts.append("boxes")
+        return f"FineGrainedDataset({self.name!r}: {', '.join(parts)})"
 
     def _set(self, field: str, value) -> None:
         object.__setattr__(self, field, value)

@@ -44,7 +44,7 @@ def fetch(archive: Archive, dataset_name: str, data_dir: str | os.PathLike | Non
     except ImportError as error:
         raise ImportError(
             f"Downloading {archive.name} needs tensorflow-datasets ({error}): "
-            'pip install "keras-cr[recipes]", or give --data-dir.'
+            'pip install "keras-cr[recipes]", or read a copy, `data_dir`.'
         ) from error
     default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     folder = Path(data_dir or default).expanduser() / "downloads"
@@ -64,17 +64,18 @@ def fetch(archive: Archive, dataset_name: str, data_dir: str | os.PathLike | Non
     except download_manager.NonMatchingChecksumError as error:
         raise ValueError(
             f"{archive.url}: is not the expected {archive.name} of {archive.size} bytes with "
-            f"sha256 {archive.sha256}; try again, or fetch it by hand and give --data-dir."
+            f"sha256 {archive.sha256}; try again, or fetch it by hand and read "
+            "that folder, `data_dir`."
         ) from error
     except extractor.ExtractError as error:
         raise ValueError(
             f"{cached}: {archive.name} does not extract ({_first_line(error)}); remove it and try "
-            "again, or extract it by hand and give --data-dir."
+            "again, or extract it by hand and read that folder, `data_dir`."
         ) from error
     except (OSError, download.DownloadError) as error:
         raise ConnectionError(
             f"Cannot download {archive.name} from {archive.url} ({type(error).__name__}); fetch "
-            "and extract it where there is a network, and give that folder as --data-dir."
+            "and extract it where there is a network, and read that folder, `data_dir`."
         ) from error
 
 

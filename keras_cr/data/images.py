@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from keras_cr._progress import Verbose, tracked
 from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.cache import cached
 from keras_cr.data.dataset import FineGrainedDataset
@@ -56,6 +57,7 @@ def check_images(
     skip_bad: bool = False,
     workers: int | None = None,
     min_side: int = MIN_SIDE,
+    verbose: Verbose = "auto",
 ) -> tuple[FineGrainedDataset, list[str]]:
     """Decodes every image file once, so that a bad one is met before training and not in it.
 
@@ -64,6 +66,7 @@ def check_images(
         skip_bad: Whether to leave bad images out instead of raising.
         workers: Number of decoding threads; None takes one for each processor.
         min_side: Pixels that the shorter side of an image must have.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         The dataset, without its bad images, and the paths of these.
@@ -83,7 +86,8 @@ def check_images(
         return image_fault(path, dataset.crop_bottom, min_side)
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        faults = list(pool.map(check, dataset.images))
+        found, total = pool.map(check, dataset.images), len(dataset)
+        faults = list(tracked(found, "Checking images", total, verbose=verbose, single=True))
     bad = [row for row, fault in enumerate(faults) if fault]
     if not bad:
         return dataset, []
@@ -92,7 +96,7 @@ def check_images(
         named += ", ..." if len(bad) > _NAMED else ""
         way_out = "repair or remove them"
         if not skip_bad:
-            way_out += ", or leave them out with --skip-bad (skip_bad=True)"
+            way_out += ", or leave them out with skip_bad=True"
         raise UnreadableImageError(
             f"{len(bad)} of {len(dataset)} images of {dataset.name!r} can't be used: {named}; "
             f"{way_out}."

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from keras_cr._progress import Progress, Verbose, tracked
 from keras_cr.attribution import center_prior
 from keras_cr.evaluation._control_source import Source
 from keras_cr.evaluation.features import Features, Pooled
@@ -62,6 +63,7 @@ def add_controls(
     controls: Sequence[str] | str | None = None,
     seed: int = 0,
     max_images: int = MAX_IMAGES,
+    verbose: Verbose = "auto",
 ) -> Features:
     """Pools the same images by other weights, for `evaluate_features` to judge beside the own.
 
@@ -74,6 +76,7 @@ def add_controls(
             all. Those that the data set can't give (masks, training images) are left out.
         seed: of fresh branches, of the order they are fitted in, and of who gets whose map.
         max_images: training images, evenly spread, that branches are fitted to.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         `features` with `controls` filled.
@@ -90,15 +93,18 @@ def add_controls(
     if max_images < 1:
         raise ValueError(f"`max_images` must be at least 1. Received: max_images={max_images!r}")
     source = Source(features, seed, max_images)
-    wanted = {name: CONTROLS[name] for name in names}
-    weights_of = {
-        name: control.prepare(source)
-        for name, control in wanted.items()
-        if control.available(features.dataset)
-    }
+    wanted = {name: CONTROLS[name] for name in names if CONTROLS[name].available(features.dataset)}
+    weights_of = {}
+    with Progress("Preparing controls", len(wanted), "controls", verbose=verbose) as progress:
+        for name, control in wanted.items():
+            progress.to(len(weights_of), note=control.title)
+            weights_of[name] = control.prepare(source)
+        progress.to(len(weights_of), note="")
     pool, average = RationalePooling(), features.embeddings.average_embedding
     embeddings, maps = ({name: [] for name in weights_of} for _ in range(2))
-    for rows, feature_maps in source.batches(np.arange(len(features.dataset))):
+    batches = source.batches(np.arange(len(features.dataset)))
+    batches = tracked(batches, "Pooling by controls", len(features.dataset), verbose=verbose)
+    for rows, feature_maps in batches:
         for name, weigh in weights_of.items():
             weights = np.asarray(weigh(rows, feature_maps), "float32")
             embedding = keras.ops.convert_to_numpy(pool(feature_maps, weights))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
+from keras_cr._progress import Verbose, reading
 from keras_cr.models.streams import checked_batches
 
 _OUTPUTS = ("embedding", "average_embedding", "rationale")
@@ -27,6 +28,10 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.embedding)
+
+    def __repr__(self) -> str:
+        (number, channels), (height, width) = self.embedding.shape, self.rationale.shape[1:]
+        return f"Embeddings({number:,} of {channels:,} numbers, maps {height} x {width})"
 
 
 class Embedder(keras.Model):
@@ -62,7 +67,9 @@ class Embedder(keras.Model):
         outputs = self.encoder.encode(images)
         return {name: keras.ops.cast(outputs[name], "float32") for name in _OUTPUTS}
 
-    def embed(self, images: np.ndarray | Iterable, batch_size: int = 64) -> Embeddings:
+    def embed(
+        self, images: np.ndarray | Iterable, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> Embeddings:
         """Embeds images, in order.
 
         Args:
@@ -71,15 +78,15 @@ class Embedder(keras.Model):
                 element is taken, of one that is a dict `"image"` or `"images"`. All batches are
                 padded to the largest so far, so a short last one is not traced anew.
             batch_size: images at a time, where `images` is an array or a list.
+            verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
         Raises:
             ValueError: if there is no image, the batches never end, or what they hold is no images
                 of one size in RGB 0..255, or too small for the encoder.
         """
+        batches = checked_batches(images, batch_size, rgb=getattr(self.encoder, "takes_rgb", True))
         parts, size = [], 0
-        for batch in checked_batches(
-            images, batch_size, rgb=getattr(self.encoder, "takes_rgb", True)
-        ):
+        for batch in reading(images, batches, "Embedding images", verbose):
             if hasattr(self.encoder, "map_size"):
                 self.encoder.map_size.check(*batch.shape[1:3])
             batch = batch.astype("float32", copy=False)
@@ -91,6 +98,11 @@ class Embedder(keras.Model):
         return Embeddings(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def embed(encoder: keras.Model, images: np.ndarray | Iterable, batch_size: int = 64) -> Embeddings:
+def embed(
+    encoder: keras.Model,
+    images: np.ndarray | Iterable,
+    batch_size: int = 64,
+    verbose: Verbose = "auto",
+) -> Embeddings:
     """Embeds images with `encoder`; see `Embedder`, which several calls can share."""
-    return Embedder(encoder).embed(images, batch_size)
+    return Embedder(encoder).embed(images, batch_size, verbose)

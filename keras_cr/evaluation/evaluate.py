@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from keras_cr._progress import Progress, Verbose
 from keras_cr.evaluation.features import AVERAGE, Features, extract
 from keras_cr.evaluation.protocols import PROTOCOLS, Outcome, check_protocols
 from keras_cr.version import __version__
@@ -36,6 +37,11 @@ class Evaluation:
     per_image: dict[str, dict[str, dict[str, np.ndarray]]]
     features: Features
 
+    def __repr__(self) -> str:
+        stated = self.metrics["protocol"]
+        measured = ", ".join(name for name in PROTOCOLS if name in stated)
+        return f"Evaluation({measured or 'nothing measured'} of {self.features})"
+
 
 def evaluate(
     encoder: keras.Model,
@@ -45,6 +51,7 @@ def evaluate(
     batch_size: int = 64,
     seed: int = 0,
     checkpoint_rule: str = NOT_STATED,
+    verbose: Verbose = "auto",
 ) -> dict:
     """Evaluates an encoder's embeddings and maps; each image is read and embedded once.
 
@@ -59,6 +66,7 @@ def evaluate(
         seed: of every draw a protocol makes.
         checkpoint_rule: how the encoder's weights were chosen, for the reader, such as
             `"last epoch"`.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         The content of metrics.json, fractions: for each protocol that was asked for a dict
@@ -81,8 +89,8 @@ def evaluate(
     >>> metrics["retrieval"]["map_at_r"], metrics["average_pooling"]["retrieval"]["map_at_r"]
     """
     protocols = check_protocols(protocols)
-    features = extract(encoder, dataset, image_size, batch_size)
-    return evaluate_features(features, protocols, seed, checkpoint_rule).metrics
+    features = extract(encoder, dataset, image_size, batch_size, verbose)
+    return evaluate_features(features, protocols, seed, checkpoint_rule, verbose).metrics
 
 
 def evaluate_features(
@@ -90,37 +98,40 @@ def evaluate_features(
     protocols: Sequence[str] | str | None = None,
     seed: int = 0,
     checkpoint_rule: str = NOT_STATED,
+    verbose: Verbose = "auto",
 ) -> Evaluation:
     """Evaluates what `extract` returned, and keeps what each number came from.
 
     Args:
         features: of an encoder, or with embeddings and maps of any other origin.
-        protocols, seed, checkpoint_rule: as for `evaluate`.
+        protocols, seed, checkpoint_rule, verbose: as for `evaluate`.
 
     Raises:
         ValueError, ImportError: as `evaluate`.
     """
     protocols = check_protocols(protocols)
-    dataset, missing, stated = features.dataset, {}, {}
+    dataset, stated = features.dataset, {}
     found: dict[str, dict[str, Outcome]] = {}
-    for name in protocols:
-        protocol = PROTOCOLS[name]
-        if reason := protocol.missing(features):
-            missing[name] = reason
-            continue
-        try:
-            found[name] = protocol.run(features, seed)
-        except ValueError as error:
-            if name != "localization":
-                raise
-            missing[name] = str(error)  # foregrounds that are empty, or partly not there
-            continue
-        stated[name] = {
-            "description": protocol.description,
-            "split": protocol.split,
-            "seed": seed if protocol.seeded else None,
-            "choices": {pooling: outcome.choices for pooling, outcome in found[name].items()},
-        }
+    missing = {name: reason for name in protocols if (reason := PROTOCOLS[name].missing(features))}
+    measured = [name for name in protocols if name not in missing]
+    with Progress("Evaluating", len(measured), "protocols", verbose=verbose) as progress:
+        for number, name in enumerate(measured):
+            progress.to(number, note=name)
+            protocol = PROTOCOLS[name]
+            try:
+                found[name] = protocol.run(features, seed)
+            except ValueError as error:
+                if name != "localization":
+                    raise
+                missing[name] = str(error)  # foregrounds that are empty, or partly not there
+                continue
+            stated[name] = {
+                "description": protocol.description,
+                "split": protocol.split,
+                "seed": seed if protocol.seeded else None,
+                "choices": {pooling: outcome.choices for pooling, outcome in found[name].items()},
+            }
+        progress.to(len(measured), note="")
 
     def scores(pooling: str) -> dict:
         return {

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_cr._numbers import square_side, whole_number
+from keras_cr._progress import Verbose, tracked
 from keras_cr.evaluation.embed import Embedder, Embeddings
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ class Pooled:
         maps: (N, h, w), the weights behind it.
     """
 
-    embedding: np.ndarray
-    maps: np.ndarray
+    embedding: np.ndarray = dataclasses.field(repr=False)
+    maps: np.ndarray = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +59,10 @@ class Features:
                 f"`dataset`; received {len(self.embeddings)}."
             )
 
+    def __repr__(self) -> str:
+        under = ", ".join([*self.poolings, *self.controls])
+        return f"Features({self.embeddings} of {self.dataset}, under {under})"
+
     @property
     def poolings(self) -> tuple[str, ...]:
         """The poolings that are judged: the encoder's own, and the plain average beside it."""
@@ -89,6 +94,7 @@ def extract(
     dataset: "FineGrainedDataset",
     image_size: int | None = None,
     batch_size: int = 64,
+    verbose: Verbose = "auto",
 ) -> Features:
     """Reads and embeds every image of a data set once.
 
@@ -97,6 +103,7 @@ def extract(
         dataset: the images, of any split.
         image_size: side of the images, in pixels; None takes the encoder's own.
         batch_size: images at a time.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Raises:
         ValueError: the encoder states no image size and none is given, or an image does not suit
@@ -114,7 +121,9 @@ def extract(
     image_size = square_side("image_size", image_size)
     batch_size = whole_number("batch_size", batch_size)
     embedder = Embedder(encoder)
-    embeddings = embedder.embed(image_batches(dataset, image_size, batch_size))
+    batches = image_batches(dataset, image_size, batch_size)
+    batches = tracked(batches, "Embedding images", len(dataset), verbose=verbose)
+    embeddings = embedder.embed(batches, verbose=0)
     pooling = getattr(encoder, "pooling", "own")
     return Features(dataset, embeddings, pooling, image_size, batch_size, embedder)
 

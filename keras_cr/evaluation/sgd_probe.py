@@ -85,7 +85,7 @@ def augmented_batches(features, seed: int = 0) -> Callable[[int], Iterator[Batch
     def one_epoch(epoch: int) -> Iterator[Batch]:
         views = random_views(train, features.image_size, size, crop_and_flip, seed, epoch)
         for images, index in views.as_numpy_iterator():
-            outputs = embedder.embed(images, features.batch_size)
+            outputs = embedder.embed(images, features.batch_size, verbose=0)
             vectors = (outputs.embedding, outputs.average_embedding)
             yield dict(zip(features.poolings, vectors, strict=False)), train.labels[index]
 

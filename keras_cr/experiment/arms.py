@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_cr.experiment.flags import read_setting
+from keras_cr.experiment.flags import read_setting, told_in_flags
 from keras_cr.experiment.options import is_choice, pairs, typed_options
 from keras_cr.experiment.settings import Settings
 
@@ -105,10 +105,17 @@ def arm_of(text: str) -> Arm:
         changes = {**arm.changes, **settings} | ({"rationale_options": options} if options else {})
         title = ", ".join([arm.title, *(f"{n.replace('_', ' ')} {v}" for n, v in given.items())])
         arm = Arm("_".join([base, *(_slug(*pair) for pair in given.items())]), title, changes)
-        Settings(**changes)
+        _check(changes)
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from error
     return arm
+
+
+def _check(changes: Mapping[str, Any]) -> None:
+    try:
+        Settings(**changes)
+    except ValueError as error:
+        raise ValueError(told_in_flags(error)) from error
 
 
 def _slug(name: str, value: str) -> str:

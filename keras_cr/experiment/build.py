@@ -113,7 +113,7 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
         k = options.get("k", min(rationale.k, most))
         if k > most:
             raise ValueError(
-                f"--rationale-options: k must be below half the number of training images, "
+                f"`rationale_options`: k must be below half the number of training images, "
                 f"{num_images}. Received: k={k}"
             )
         bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), k + 1)

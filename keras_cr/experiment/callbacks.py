@@ -2,12 +2,12 @@
 
 import math
 import os
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from keras_cr._progress import Progress
 from keras_cr.callbacks import KNNMonitor, RationaleHealth, RationaleImages
 from keras_cr.callbacks._history import add_row
 from keras_cr.data import FineGrainedDataset, image_batches
@@ -17,39 +17,24 @@ NUM_PICTURES, SHEETS = 12, 10
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar for the whole run, with the time left and the latest metrics.
+    """Reports every step of a run to one line for the whole of it, with the latest metrics.
 
     Args:
+        progress: the line, of all steps of the run; who calls `fit` opens it, and closes it
+            whatever happens inside.
         epochs: number of epochs of the whole run.
-        steps_per_epoch: steps in each.
-        first_epoch: epochs that lie behind a resumed run.
     """
 
-    def __init__(self, epochs: int, steps_per_epoch: int, first_epoch: int = 0):
+    def __init__(self, progress: Progress, epochs: int):
         super().__init__()
-        self.epochs, self.steps_per_epoch, self.first_epoch = epochs, steps_per_epoch, first_epoch
-
-    def on_train_begin(self, logs=None):
-        from tqdm import tqdm
-
-        self.bar = tqdm(
-            total=self.epochs * self.steps_per_epoch,
-            initial=self.first_epoch * self.steps_per_epoch,
-            unit="step",
-            mininterval=1.0 if sys.stderr.isatty() else 20.0,  # a log file needs few lines
-            dynamic_ncols=True,
-        )
+        self.progress, self.epochs = progress, epochs
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
+        self.progress.tell(self.progress.note, f"Training, epoch {epoch + 1}/{self.epochs}")
 
     def on_train_batch_end(self, batch, logs=None):
-        shown = {name: f"{logs[name]:.3g}" for name in ("loss", "agreement") if name in logs}
-        self.bar.set_postfix(shown, refresh=False)
-        self.bar.update()
-
-    def on_train_end(self, logs=None):
-        self.bar.close()
+        shown = (f"{name} {logs[name]:.3g}" for name in ("loss", "agreement") if name in logs)
+        self.progress.advance(note=", ".join(shown))
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -116,7 +101,7 @@ def monitors(
                 tensorboard=folder,
             )
         except ValueError as error:
-            raise ValueError(f"--monitor-every: {error}") from error
+            raise ValueError(f"`monitor_every`: {error}") from error
         watching.append(knn)
     return watching
 

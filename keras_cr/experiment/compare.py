@@ -1,6 +1,5 @@
 """Arms over seeds: training with one thing changed, often enough to see what chance does."""
 
-import argparse
 import dataclasses
 import functools
 import shlex
@@ -11,27 +10,15 @@ from pathlib import Path
 import keras
 
 from keras_cr.data import Augmentation
-from keras_cr.evaluation import CONTROLS
 from keras_cr.evaluation.protocols import check_protocols
-from keras_cr.experiment.arms import ARMS, Arm, arm_of
+from keras_cr.experiment.arms import ARMS, Arm
 from keras_cr.experiment.build import build_rationale
+from keras_cr.experiment.compare_flags import SEEDS, parse_comparison
 from keras_cr.experiment.comparison import Result, check_paired, summarize
 from keras_cr.experiment.comparison_files import scores_table, write_comparison
-from keras_cr.experiment.flags import settings_parser
 from keras_cr.experiment.folder import changed_settings
-from keras_cr.experiment.run import Reader, Run
+from keras_cr.experiment.run import Reader, Run, exit_with
 from keras_cr.experiment.settings import Settings
-
-SEEDS = (0, 1, 2)
-REFUSED = {  # flags of one run
-    "--seed": "a comparison has several: --seeds",
-    "--rationale": "the arms differ in it: --arms",
-    "--rationale-options": "the arms differ in them: --arms rationale:NAME=VALUE,...",
-    "--resume": "a comparison always goes on with what is in --output",
-    "--preset-name": "a comparison stores no preset by name; every run's folder has one",
-    "--overwrite": "a comparison stores no preset by name; what is in --output is never replaced",
-    "--publish": "a comparison publishes nothing; publish a run's preset/ with keras-cr presets",
-}
 
 
 @dataclasses.dataclass
@@ -84,10 +71,10 @@ class Comparison:
         arms, seeds = tuple(arms), tuple(seeds)
         names = [arm.name for arm in arms]
         if not arms or len(set(names)) < len(names):
-            raise ValueError(f"--arms must name one or more arms, each once. Received: {names}")
+            raise ValueError(f"`arms` must name one or more arms, each once. Received: {names}")
         if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
             raise ValueError(
-                f"--seeds must be one or more numbers from 0, each once. Received: {list(seeds)}"
+                f"`seeds` must be one or more numbers from 0, each once. Received: {list(seeds)}"
             )
         if baseline is None:
             baseline = "plain" if "plain" in names else names[0]
@@ -180,11 +167,11 @@ def main(description: str, recipes: Mapping[str, dict], argv: list[str] | None =
             first is the default.
         argv: the arguments; None takes the command line's.
     """
-    settings, options = _parse(description, recipes, argv)
+    settings, options = parse_comparison(description, recipes, argv)
     try:
         prepared = Comparison.prepare(settings, **options)
     except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
+        raise exit_with(error) from error
     return prepared.execute()
 
 
@@ -201,12 +188,12 @@ def _settings_of(arm: Arm, seed: int, settings: Settings, output: Path) -> Setti
     if config.is_file():
         if changed := changed_settings(config, settings):
             raise ValueError(
-                f"--output: {folder} holds a run with other settings: {changed}. Use the same "
-                "flags, or another --output."
+                f"`output`: {folder} holds a run with other settings: {changed}. Use the same "
+                "ones, or another `output`."
             )
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(
-            f"--output: {folder} is not empty and holds no run. Move it away, or name another "
+            f"`output`: {folder} is not empty and holds no run. Move it away, or name another "
             "folder."
         )
     return settings
@@ -232,61 +219,3 @@ def _finished(settings: Settings) -> Result | None:
     measured = known.issuperset(check_protocols(settings.protocols))
     controls = set(stated.get("controls", ())).issuperset(settings.controls or ())
     return result if measured and controls else None
-
-
-def _arm(text: str) -> Arm:
-    try:
-        return arm_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-class _Refuse(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(f"{option_string}: {REFUSED[option_string]}")
-
-
-def _parse(
-    description: str, recipes: Mapping[str, dict], argv: list[str] | None
-) -> tuple[Settings, dict]:
-    """The settings that the arms share, and the other arguments of `Comparison.prepare`."""
-    dataset = {"choices": tuple(recipes), "default": next(iter(recipes))}
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--dataset", **dataset)  # decides the other flags' defaults
-    recipe = dict(recipes[early.parse_known_args(argv)[0].dataset])
-    recipe = {"controls": tuple(CONTROLS), **recipe}
-    options = {name: recipe.pop(name, None) for name in ("read", "build_backbone", "augmentation")}
-
-    parser = settings_parser(description, without=("--output", *REFUSED), **recipe)
-    for flag in REFUSED:
-        parser.add_argument(flag, action=_Refuse, nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--dataset",
-        dest="recipe",
-        help=f"whose recipe the arms share (default: {dataset['default']})",
-        **dataset,
-    )
-    parser.add_argument(
-        "--arms",
-        nargs="+",
-        type=_arm,
-        default=list(ARMS.values()),
-        metavar="ARM[:NAME=VALUE,...]",
-        help=f"some of {', '.join(ARMS)}; after a colon choices of keras_cr.pretraining.Rationale "
-        "or settings that it changes, such as posthoc:prior=none,k=5 (default: all)",
-    )
-    parser.add_argument(
-        "--seeds", nargs="+", type=int, default=SEEDS, help="one run of every arm for each"
-    )
-    parser.add_argument(
-        "--output",
-        help="folder for runs and tables; what is there already is not run again (default: "
-        "runs/compare_DATASET)",
-    )
-    values = vars(parser.parse_args(argv))
-    del values["recipe"]
-    options |= {name: values.pop(name) for name in ("arms", "seeds")}
-    try:
-        return Settings(**values), options
-    except ValueError as error:
-        parser.error(str(error))

@@ -151,7 +151,7 @@ def check_paired(results: Iterable[Result]) -> None:
         for column in ("image", "label"):
             if not np.array_equal(table[column], first[column], equal_nan=column == "label"):
                 raise ValueError(
-                    f"--output: {first_folder} and {folder} were evaluated on other test images "
+                    f"`output`: {first_folder} and {folder} were evaluated on other test images "
                     f"(column `{column}` of per_image.csv), so they can't be compared in pairs. "
                     "Give all runs the same data, or move one of the folders away."
                 )

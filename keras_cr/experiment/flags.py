@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from keras_cr._flags import flags_of, in_flags
 from keras_cr.evaluation.controls import CONTROLS, check_controls
 from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
 from keras_cr.experiment.build import CHECKPOINTS
@@ -30,7 +31,13 @@ def parse_settings(description: str, argv: list[str] | None = None, **defaults) 
     try:
         return Settings(**vars(parser.parse_args(argv)))
     except ValueError as error:
-        parser.error(str(error))
+        parser.error(told_in_flags(error))
+
+
+def told_in_flags(error: Exception) -> str:
+    """What an error says of settings, arms and seeds, in the flags of a recipe."""
+    flags = flags_of(settings_parser("")._actions)
+    return in_flags(str(error), flags | {name: (f"--{name}", False) for name in ("arms", "seeds")})
 
 
 def settings_parser(
@@ -60,7 +67,7 @@ def settings_parser(
         shown = default[name]
         if shown is not None and shown is not False:
             options["help"] += f" (default: {shown})"
-        parser.add_argument(flag, default=default[name], **options)
+        parser.add_argument(*_SHORT.get(flag, ()), flag, default=default[name], **options)
     return parser
 
 
@@ -82,6 +89,9 @@ def read_setting(name: str, value: str) -> Any:
     if typed not in (choices := options.get("choices", [typed])):
         raise ValueError(f"{flag} can't be {value!r}; choose from {', '.join(choices)}.")
     return typed
+
+
+_SHORT = {"--output": ("-o",)}
 
 
 def _flags() -> dict[str, dict]:

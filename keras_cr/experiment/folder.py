@@ -51,13 +51,13 @@ def open_output(output: Path, settings: Settings, run: str | None) -> None:
     if config.is_file() and settings.resume:
         if changed := changed_settings(config, settings):
             raise ValueError(
-                f"--resume: {output} holds a run with other settings: {changed}. Use the same "
-                "flags, or another --output."
+                f"`resume`: {output} holds a run with other settings: {changed}. Use the same "
+                "ones, or another `output`."
             )
         return
     if output.exists() and any(output.iterdir()):
         raise ValueError(
-            f"--output: {output} is not empty. Add --resume to go on with the run in it, or name "
+            f"`output`: {output} is not empty. Go on with the run in it, resume=True, or name "
             "another folder."
         )
     output.mkdir(parents=True, exist_ok=True)

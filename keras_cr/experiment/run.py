@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from keras_cr._progress import Progress, announce
 from keras_cr.data import (
     Augmentation,
     FineGrainedDataset,
@@ -31,7 +32,7 @@ from keras_cr.experiment.build import (
     with_precision,
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
-from keras_cr.experiment.flags import parse_settings
+from keras_cr.experiment.flags import parse_settings, told_in_flags
 from keras_cr.experiment.folder import open_output, output_path, run_mark, source_of
 from keras_cr.experiment.outputs import write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
@@ -103,7 +104,7 @@ class Run:
         dataset, skipped = check_images(dataset, skip_bad=settings.skip_bad)
         if settings.epochs and settings.batch_size > (images := int(dataset.is_train.sum())):
             raise ValueError(
-                f"--batch-size must be at most the number of training images, {images} in "
+                f"`batch_size` must be at most the number of training images, {images} in "
                 f"{dataset.name!r}. Received: {settings.batch_size}"
             )
         if settings.epochs:
@@ -137,12 +138,15 @@ class Run:
         name = self._name()
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
+        announce("Evaluating the encoder before training.")
         before = after = self._evaluate(self.encoder, with_controls=not self.trains)
         encoder = self._train(train)
         if self.trains:
+            announce("Evaluating the trained encoder.")
             after = self._evaluate(encoder, with_controls=True)
         metrics = after.metrics | {"initialization": before.metrics}
 
+        announce("Writing the preset, pictures and the report.")
         encoder = with_precision(encoder, "float32")
         source = source_of(settings) | {"config": settings.of_the_run(), "run": self.mark}
         details = {"source": source, "metrics": metrics}
@@ -227,25 +231,27 @@ class Run:
                 whole_images=bool(pretrainer.rationale and pretrainer.rationale.whole_images),
                 cache=settings.cache,
             )
-            pretrainer.fit(
-                views,
-                epochs=settings.epochs,
-                initial_epoch=first_epoch,
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-                callbacks=[
-                    ProgressBar(settings.epochs, steps, first_epoch),
-                    *self.watching,
-                    Checkpoint(self.output),
-                ],
-            )
+            with Progress("Training", settings.epochs * steps, done=first_epoch * steps) as bar:
+                pretrainer.fit(
+                    views,
+                    epochs=settings.epochs,
+                    initial_epoch=first_epoch,
+                    steps_per_epoch=steps,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[
+                        ProgressBar(bar, settings.epochs),
+                        *self.watching,
+                        Checkpoint(self.output),
+                    ],
+                )
         if settings.refits:
             self._fit_branch(pretrainer.encoder, train)
         return pretrainer.encoder
 
     def _fit_branch(self, encoder: CommonRationaleEncoder, train: FineGrainedDataset) -> None:
         """Fits the branch to the backbone as it is now."""
+        announce("Fitting the rationale to the backbone as it is.")
         settings = self.settings
         images = image_batches(train, settings.image_size, settings.batch_size)
         fit_rationale(encoder, images, build_rationale(settings, len(train)), seed=settings.seed)
@@ -279,8 +285,14 @@ def main(
     try:
         prepared = Run.prepare(settings, read, build_backbone, augmentation)
     except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
+        raise exit_with(error) from error
     try:
         return prepared.execute()
     except HubError as error:
-        raise SystemExit(f"{Path(sys.argv[0]).name}: error: {error}") from error
+        raise exit_with(error) from error
+
+
+def exit_with(error: Exception) -> SystemExit:
+    """What ends a recipe: its name and what was wrong, in one line."""
+    told = " ".join(told_in_flags(error).split())
+    return SystemExit(f"{Path(sys.argv[0]).name}: error: {told}")

@@ -126,16 +126,15 @@ class Settings:
         for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise ValueError(
-                    f"--{name.replace('_', '-')} must be {least} or more. "
-                    f"Received: {getattr(self, name)}"
+                    f"`{name}` must be {least} or more. Received: {getattr(self, name)}"
                 )
         if self.learning_rate <= 0:
-            raise ValueError(f"--learning-rate must be positive. Received: {self.learning_rate}")
+            raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}")
         if self.resume and self.output is None:
-            raise ValueError("--resume needs --output, the folder of the run to go on with.")
+            raise ValueError("`resume` needs `output`, the folder of the run to go on with.")
         if self.validation_fraction is not None and not 0 < self.validation_fraction < 1:
             raise ValueError(
-                "--validation-fraction must lie between 0 and 1. "
+                "`validation_fraction` must lie between 0 and 1. "
                 f"Received: {self.validation_fraction}"
             )
         if self.rationale_options is not None:
@@ -156,13 +155,13 @@ class Settings:
     def _check_rationale_options(self) -> None:
         if self.rationale == "off":
             raise ValueError(
-                "--rationale-options has no effect with --rationale off; leave one of them out."
+                "`rationale_options` has no effect with rationale='off'; leave one of them out."
             )
         try:
             options = typed_options(self.rationale_options)
             named_rationale(self.rationale, options)
         except ValueError as error:
-            raise ValueError(f"--rationale-options: {error}") from error
+            raise ValueError(f"`rationale_options`: {error}") from error
         object.__setattr__(self, "rationale_options", options or None)
 
     @property

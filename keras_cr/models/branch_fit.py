@@ -1,5 +1,7 @@
 """Fitting a rationale branch to given maps, on feature maps that stay as they are."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import ops
@@ -46,6 +48,17 @@ class _Fitter(keras.Model):
         return self.trainable_variables
 
 
+class _OnExecution(keras.callbacks.Callback):
+    """Calls a function after each execution of steps, of which a fitter makes one an epoch."""
+
+    def __init__(self, function: Callable[[], None]):
+        super().__init__()
+        self.function = function
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.function()
+
+
 def fit_branch(
     branch: RationaleBranch,
     feature_maps,
@@ -56,6 +69,7 @@ def fit_branch(
     learning_rate: float = LEARNING_RATE,
     train_affine: bool = False,
     seed: int = 0,
+    on_epoch: Callable[[], None] | None = None,
 ) -> float:
     """Trains a branch to predict `targets` from feature maps, with Adam and a cosine schedule.
 
@@ -69,6 +83,7 @@ def fit_branch(
         learning_rate: at the start.
         train_affine: whether scale and offset of the branch's batch normalisation are trained.
         seed: of the order of the images.
+        on_epoch: called after each of them.
 
     Returns:
         The mean loss of the last epoch's steps.
@@ -93,7 +108,9 @@ def fit_branch(
     fitter.compile(keras.optimizers.Adam(rate), jit_compile=False, steps_per_execution=steps)
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(number)[: steps * batch_size] for _ in range(epochs)]
+    told = [] if on_epoch is None else [_OnExecution(on_epoch)]
     for several in filter(None, (orders[:-1], orders[-1:])):  # the last for its loss
         order = np.concatenate(several)
-        history = fitter.fit(order, batch_size=batch_size, shuffle=False, verbose=0).history
+        fitted = fitter.fit(order, batch_size=batch_size, shuffle=False, verbose=0, callbacks=told)
+        history = fitted.history
     return float(history["loss"][-1])

@@ -95,6 +95,7 @@ def convert_checkpoint(
         CheckpointError: the file can't be read, holds no ResNet or several, or holds tensors that
             are neither used nor known to be superfluous, the message lists them; or a tensor that
             is used holds NaN or infinity.
+        FileNotFoundError: `source` names no file.
         HubError: it can't be fetched.
 
     Example:
@@ -181,6 +182,11 @@ def _read(
     else:
         path = Path(text).expanduser()
         name = path.name
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "No such file"
+            raise FileNotFoundError(
+                f"source: {what}: {text!r}. Name a checkpoint's file, or hf://org/name."
+            )
     return read_checkpoint(path), {"converted_from": name, **fingerprint(path)}
 
 

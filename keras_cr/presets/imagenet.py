@@ -75,9 +75,9 @@ def _fetched(name: str) -> Path:
         except Exception as error:  # urllib's, wrapped by Keras in a plain one
             raise OSError(
                 f"ImageNet weights could not be fetched from {_SOURCE}{file} "
-                f"({type(error).__name__}). Without a network, start from --backbone squeezenet, "
-                "give --init a checkpoint or a .keras file of a pretrained backbone, or take "
-                "random weights with --init none."
+                f"({type(error).__name__}). Without a network, start from backbone='squeezenet', "
+                "name a checkpoint or a .keras file of a pretrained backbone as `init`, or take "
+                "random weights with init='none'."
             ) from error
         os.replace(fetched, path)
     return path

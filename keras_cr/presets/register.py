@@ -59,7 +59,7 @@ def register(
     if not text.startswith(hub.SCHEME) and repo is None:
         raise PresetError(
             f"register pins what is published; {text!r} is a folder. Name the handle it was "
-            f"published to as repo= (--repo hf://org/name)."
+            "published to, repo='hf://org/name'."
         )
     handle = text if text.startswith(hub.SCHEME) else repo
     repo_name, revision = hub.parse_handle(handle)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._progress import Progress, Verbose, reading
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
@@ -35,6 +36,7 @@ def fit_rationale(
     max_images: int = MAX_IMAGES,
     seed: int = 0,
     on_round: Callable[[int, dict[str, float]], None] | None = None,
+    verbose: Verbose = "auto",
 ) -> list[dict[str, float]]:
     """Fits the branch of a frozen encoder to what images share with their nearest others.
 
@@ -60,6 +62,7 @@ def fit_rationale(
             `Rationale(mirror=True)`, and twice as much where they leave float16's range.
         seed: of the branches' weights and the order of the images.
         on_round: called after each round with its number, from 1, and what is returned for it.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         For each round a dict of means over images: `fit_loss`, `agreement` (correlation of target
@@ -89,7 +92,9 @@ def fit_rationale(
     batch_size = whole_number("batch_size", batch_size)
     max_images = whole_number("max_images", max_images)
     seed = whole_number("seed", seed, least=0)
-    maps, mirrored = _feature_maps(encoder, images, batch_size, max_images, rationale.mirror)
+    maps, mirrored = _feature_maps(
+        encoder, images, batch_size, max_images, rationale.mirror, verbose
+    )
     if len(maps) <= 2 * rationale.k:
         raise ValueError(
             f"`images` must be more than twice the {rationale.k} neighbours that make up a "
@@ -98,7 +103,8 @@ def fit_rationale(
     weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
     mirrored_weights = weights
     norms = ops.convert_to_numpy(_in_chunks(lambda x: ops.norm(x, axis=-1), maps))
-    for number in range(rounds):
+    progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
+    for number in progress.during(range(rounds)):
         embeddings = _in_chunks(encoder.pool, maps, weights)
         bank = _bank(embeddings, rationale)
         cam, target = _explain(bank, maps, embeddings, rationale)
@@ -117,6 +123,7 @@ def fit_rationale(
             learning_rate * rationale.lr_multiplier,
             rationale.train_affine,
             seed + number,
+            progress.advance,
         )
         before, weights = weights, ops.convert_to_numpy(_in_chunks(branch, maps))
         if mirrored is not None:
@@ -132,6 +139,7 @@ def fit_rationale(
             }
         )
         _check_finite(branch, history[-1], number + 1)
+        progress.tell(f"round {number + 1}: agreement {history[-1]['agreement']:.2f}")
         if on_round is not None:
             on_round(number + 1, history[-1])
     encoder.branch.set_weights(branch.get_weights())
@@ -195,10 +203,13 @@ def check_frozen(rationale: Rationale) -> None:
             )
 
 
-def _feature_maps(encoder, images, batch_size: int, max_images: int, mirror: bool) -> tuple:
+def _feature_maps(
+    encoder, images, batch_size: int, max_images: int, mirror: bool, verbose: Verbose
+) -> tuple:
     """(N, h, w, C) tensors, see `HeldMaps`: the images' maps, and the mirror images' or None."""
+    batches = checked_batches(images, batch_size, rgb=encoder.takes_rgb)
     model, held, mirrored = FeatureMaps(encoder), HeldMaps(), HeldMaps()
-    for batch in checked_batches(images, batch_size, rgb=encoder.takes_rgb):
+    for batch in reading(images, batches, "Computing feature maps", verbose):
         encoder.map_size.check(*batch.shape[1:3])
         batch = batch[: max_images - len(held)]
         held.add(model.predict_on_batch(batch))

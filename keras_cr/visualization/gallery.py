@@ -37,7 +37,7 @@ MOST = 300  # queries a sheet
 
 def retrieval_gallery(
     images: np.ndarray | Sequence[str | os.PathLike],
-    labels: Sequence[int] | Sequence[str] | np.ndarray,
+    labels: Sequence[int] | Sequence[str] | np.ndarray | None,
     neighbors: np.ndarray,
     path: str | os.PathLike | None = None,
     queries: Sequence[int] | None = None,
@@ -52,19 +52,21 @@ def retrieval_gallery(
 
     An image of the query's class has a blue frame and a tick on a disc, one of another class an
     orange frame and a cross on a square: they differ in shape as well as in colour. A query among
-    what was found for it is neither, and has no sign.
+    what was found for it is neither, and has no sign. Without labels nothing is right or wrong: all
+    frames are dark.
 
     Args:
         images: (N, H, W, 3), RGB 0..255, uint8 or float; or N files, see `overlay`. Only files that
             are shown are read.
-        labels: (N,), integers or strings, the images' classes.
+        labels: (N,), integers or strings, the images' classes; None where they have none.
         neighbors: (Q, k) integers, as from `keras_cr.evaluation.nearest`: in row i what was found
             for query i, nearest first, as positions in the gallery.
         path: PNG file to write; its folder is made. None writes nothing.
         queries: Q positions in `images`; None takes all images, and Q is N.
         class_names: names that integer `labels` are positions in.
         gallery_images: M images that were searched, like `images`; None takes `images`.
-        gallery_labels: (M,), their classes; they come with `gallery_images`.
+        gallery_labels: (M,), their classes; they come with `gallery_images` where there are
+            `labels`.
         maps: (N, h, w) in 0..1, the images' rationales. Each query is shown a second time, under
             its map.
         alpha: weight of the maps' colours; see `overlay`.
@@ -83,9 +85,13 @@ def retrieval_gallery(
 
     >>> found = nearest(embeddings, k=5)
     >>> retrieval_gallery(images, labels, found[:8], queries=range(8), path="retrieval.png")
+    >>> retrieval_gallery(images, None, found)  # without labels
     """
     images = as_sequence(images)
-    labels = check_labels(labels, len(images), "labels", class_names)
+    if labels is not None:
+        labels = check_labels(labels, len(images), "labels", class_names)
+    elif class_names is not None:
+        raise ValueError("`class_names` are for integer labels; `labels` is None.")
     gallery, classes = _searched(images, labels, gallery_images, gallery_labels, class_names)
     queries = np.arange(len(images)) if queries is None else queries
     queries = check_positions(queries, "queries", 1, len(images))
@@ -106,37 +112,47 @@ def retrieval_gallery(
     where = where.reshape(neighbors.shape)
     found = read(gallery, image_size, shown, "gallery_images")
     left = [asked] if maps is None else [asked, overlay(asked, maps, alpha)]
+    itself = (neighbors == np.asarray(queries)[:, None]) & (gallery is images)
+    named = labels is not None or classes is not None or itself.any()
     width, height = np.maximum(fitted(asked, CELL), fitted(found, CELL)).tolist()
-    step, row_height = width + BETWEEN, height + line_height() + GAP
+    step, row_height = width + BETWEEN, height + named * line_height() + GAP
     start = GAP + len(left) * step - BETWEEN + APART  # where the found images begin
     head = GAP + SIGN + GAP
     sheet = Sheet(
         max(start + neighbors.shape[1] * step - BETWEEN + GAP, LEGEND_WIDTH),
         head + len(queries) * row_height,
     )
-    _legend(sheet, start)
+    judged = labels is not None
+    _legend(sheet, start, judged)
     for row, query in enumerate(queries):
         y = head + row * row_height
         for column, pictures in enumerate(left):
             _framed(sheet, pictures[row], (GAP + column * step, y), INK)
-        sheet.write(_name(labels[query], class_names), (GAP, y + height + 2), start - APART - GAP)
+        if judged:
+            name = _name(labels[query], class_names)
+            sheet.write(name, (GAP, y + height + 2), start - APART - GAP)
         for column, neighbor in enumerate(neighbors[row]):
             corner = start + column * step, y
-            itself = gallery is images and neighbor == query
-            right = classes[neighbor] == labels[query]
-            name = "the query itself" if itself else _name(classes[neighbor], class_names)
-            color = INK if itself else BLUE if right else ORANGE
-            _framed(sheet, found[where[row, column]], corner, color)
-            if not itself:
+            if judged and not itself[row, column]:
+                right = bool(classes[neighbor] == labels[query])
+                _framed(sheet, found[where[row, column]], corner, BLUE if right else ORANGE)
                 sheet.sign(right, corner, SIGN)
-            sheet.write(name, (corner[0], y + height + 2), width)
+            else:
+                _framed(sheet, found[where[row, column]], corner, INK)
+            if itself[row, column]:
+                sheet.write("the query itself", (corner[0], y + height + 2), width)
+            elif classes is not None:
+                name = _name(classes[neighbor], class_names)
+                sheet.write(name, (corner[0], y + height + 2), width)
     return sheet.finish(path)
 
 
 def _searched(images, labels, gallery_images, gallery_labels, class_names):
-    """The gallery's images and their checked classes."""
+    """The gallery's images and their checked classes, None where there are none."""
     if gallery_images is None and gallery_labels is None:
         return images, labels
+    if labels is None and gallery_labels is None:
+        return as_sequence(gallery_images), None
     if gallery_images is None or gallery_labels is None:
         given = "gallery_labels" if gallery_images is None else "gallery_images"
         raise ValueError(
@@ -144,7 +160,7 @@ def _searched(images, labels, gallery_images, gallery_labels, class_names):
         )
     gallery = as_sequence(gallery_images)
     classes = check_labels(gallery_labels, len(gallery), "gallery_labels", class_names)
-    if classes.dtype.kind != labels.dtype.kind:
+    if labels is not None and classes.dtype.kind != labels.dtype.kind:
         raise ValueError(
             "`labels` and `gallery_labels` must both be integers or both be strings; received "
             f"{labels.dtype} and {classes.dtype}."
@@ -164,10 +180,13 @@ def _name(label, class_names: Sequence[str] | None) -> str:
     return label if isinstance(label, str) else f"class {label}"
 
 
-def _legend(sheet: Sheet, start: int) -> None:
-    """What stands where and what the signs mean, above all rows."""
+def _legend(sheet: Sheet, start: int, judged: bool) -> None:
+    """What stands where and, where there are any, what the signs mean, above all rows."""
     y = GAP + (SIGN - line_height(HEADING)) // 2
     sheet.write("query", (GAP, y), start - GAP, HEADING)
+    if not judged:
+        sheet.write("nearest first", (start, y), sheet.width - start - GAP, HEADING)
+        return
     x = start
     for right, meaning in ((True, "same class"), (False, "another class")):
         sheet.sign(right, (x, GAP), SIGN)

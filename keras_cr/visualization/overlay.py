@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_cr.visualization._inputs import IMAGE_SIZE, check_maps, read
 from keras_cr.visualization._optional import optional
+from keras_cr.visualization.picture import Pictures
 
 
 def overlay(
@@ -16,7 +17,7 @@ def overlay(
     alpha: float = 0.6,
     colormap: str = "inferno",
     image_size: int = IMAGE_SIZE,
-) -> np.ndarray:
+) -> Pictures:
     """Lays maps over images: low places are dimmed, high ones glow orange and yellow.
 
     Maps are enlarged bilinearly. Their values are shown as they are, so two pictures can be
@@ -33,8 +34,8 @@ def overlay(
         image_size: side in pixels that files are read at; arrays keep their size.
 
     Returns:
-        (N, H, W, 3) uint8, a plain array. `Picture(laid[0])` is shown by a notebook and can be
-        saved.
+        (N, H, W, 3) uint8. Each of them is a `Picture`: a notebook shows `laid[0]`, and
+        `laid[0].save("first.png")` writes it.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -61,4 +62,4 @@ def overlay(
     )
     large = np.clip(keras.ops.convert_to_numpy(large)[..., 0], 0, 1)
     painted = colors[np.rint(255 * large).astype("uint8")]
-    return np.rint((1 - alpha) * images + alpha * painted).astype("uint8")
+    return Pictures(np.rint((1 - alpha) * images + alpha * painted).astype("uint8"))

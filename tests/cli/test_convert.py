@@ -52,5 +52,8 @@ def test_mistakes(checkpoint, tmp_path, capsys):
     assert main(["convert", str(checkpoint), "-o", str(tmp_path / "taken")]) == 1
     assert "which is not part of a preset" in capsys.readouterr().err
     assert main(["convert", str(tmp_path / "no.pth"), "-o", str(tmp_path / "new")]) == 1
-    assert "No such file" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"convert: error: SOURCE: No such file: '{tmp_path / 'no.pth'}'. Name a" in said
+    assert main(["convert", str(tmp_path / "taken"), "-o", str(tmp_path / "new")]) == 1
+    assert f"SOURCE: a folder: '{tmp_path / 'taken'}'" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

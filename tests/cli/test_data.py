@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_cr.cli import main
-from keras_cr.cli.data import DATASETS, Progress
+from keras_cr.cli.data import DATASETS
 from keras_cr.data.verify import READERS
 from tests.data.helpers import pixels, save_image
 
@@ -59,11 +59,14 @@ def test_usage_errors(argv, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_progress_is_for_terminals(monkeypatch, capsys):
-    Progress()(5, 10)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    progress = Progress()
-    for done in (1, 2, 10):
-        progress(done, 10)
-    assert capsys.readouterr().err == "\rRead 1 of 10 images\rRead 10 of 10 images\n"
+def test_what_is_printed_can_go_to_a_file(folder, tmp_path, capsys):
+    file = tmp_path / "new" / "report.txt"
+    argv = ["data", "verify", str(folder), "--dataset", "folder"]
+    assert main([*argv, "-o", str(file)]) == 0
+    assert capsys.readouterr().out == ""
+    assert file.read_text().endswith("Problems: none\nNotes: none\n")
+    assert main([*argv, "--output", str(file)]) == 1
+    assert "would be replaced; add --overwrite" in capsys.readouterr().err
+    (folder / "a/0.png").write_bytes(b"")
+    assert main([*argv, "--output", str(file), "--overwrite"]) == 1  # a fault, which it names
+    assert "Problems: 1\n" in file.read_text()

@@ -90,7 +90,7 @@ def test_mistakes(preset, birds, tmp_path, capsys):
     assert "holds no images.txt" in fails(arguments(preset, tmp_path, "cub"), capsys)
     with pytest.raises(SystemExit, match="2"):
         main(arguments(preset, birds, "cub", "--protocols", "knn,magic"))
-    assert "argument --protocols: `protocols` may hold retrieval" in capsys.readouterr().err
+    assert "argument --protocols: may hold retrieval" in capsys.readouterr().err
     (tmp_path / "report.md").write_text("earlier")
     said = fails(arguments("no_such_preset", birds, "cub", "-o", tmp_path), capsys)
     assert f"{tmp_path / 'report.md'} would be replaced; add --overwrite" in said

@@ -54,7 +54,7 @@ def test_pictures_are_of_the_encoders_maps(preset, photos, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("Wrote 6 overlays to ")
 
 
-def test_equal_names_do_not_meet_and_the_sheet_shows_the_first(
+def test_equal_names_do_not_meet_and_the_sheet_is_spread_over_all(
     preset, photos, tmp_path, monkeypatch
 ):
     sheets = []
@@ -73,8 +73,26 @@ def test_equal_names_do_not_meet_and_the_sheet_shows_the_first(
     assert contents(tmp_path / "overlays") == {"1.png", "2.png", "1-2.png"}
     assert held == [2, 1]
     (((images, maps, _), titles),) = sheets
-    assert len(images) == len(maps) == 3
     assert titles == ["1.png", "2.jpg", "1.png"]
+    assert len(images) == len(maps) == 3
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_the_sheet_shows_first_and_last_and_what_lies_evenly_between(
+    preset, photos, tmp_path, monkeypatch, batch_size
+):
+    sheets = []
+    monkeypatch.setattr("keras_cr.cli.explain.SHOWN", 3)
+    monkeypatch.setattr(
+        visualization, "rationale_grid", lambda *args, titles, **_: sheets.append((args, titles))
+    )
+    assert main(arguments(photos, preset, tmp_path / "out", "--batch-size", batch_size)) == 0
+    (((images, maps, _), titles),) = sheets
+    rows = [0, 2, 5]
+    assert titles == [NAMES[row].rpartition("/")[-1] for row in rows]
+    np.testing.assert_array_equal(images, np.rint(as_evaluated(photos)[rows]))
+    with np.load(tmp_path / "out" / "maps.npz") as file:
+        np.testing.assert_array_equal(maps, file["maps"][rows])
 
 
 def test_an_earlier_call_is_replaced_only_if_asked(preset, photos, tmp_path, capsys):

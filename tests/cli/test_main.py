@@ -76,7 +76,7 @@ def test_images_that_do_not_suit_the_encoder(preset, photos, tmp_path, capsys):
 def test_an_encoder_without_an_image_size(photos, tmp_path, capsys):
     folder = tiny_encoder().save_to_preset(tmp_path / "preset")
     argv = ["embed", photos, "--preset", folder, "-o", tmp_path / "x.npz"]
-    assert "--image-size: `image_size` must be given" in fails(argv, capsys)
+    assert "error: --image-size must be given" in fails(argv, capsys)
     assert main([*map(str, argv), "--image-size", "32"]) == 0
 
 

@@ -95,3 +95,15 @@ def test_an_empty_or_unknown_split_is_refused():
         dataset(4, is_train=np.ones(4, bool)).split("test")
     with pytest.raises(ValueError, match="must be 'train' or 'test'; received 'val'"):
         dataset(4).split("val")
+
+
+def test_a_repr_counts_and_shows_no_pixels():
+    data = dataset(8, boxes=np.zeros((8, 4)), masks=[None, *"abcdefg"])
+    size = "{1} x {2}".format(*data.images.shape)
+    told = f"8 images (6 train, 2 test) of {size} pixels, 2 classes, 7 masks, boxes"
+    assert repr(data) == str(data) == f"FineGrainedDataset({data.name!r}: {told})"
+    many = dataset(1200, images=["a.jpg"] * 1200, labels=None, masks=np.ones((1200, 2, 2), bool))
+    assert "1,200 images (" in repr(many)
+    assert repr(many).endswith("test), no labels, masks)")
+    assert "a.jpg" not in repr(many)
+    assert "0 images" in repr(data.take([]))

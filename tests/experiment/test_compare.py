@@ -280,7 +280,7 @@ def test_what_belongs_to_another_comparison_is_refused_before_anything_runs(comp
         ({"batch_size": 4}, "initialization/seed-0.*other settings: batch_size was 8, is 4"),
         ({"epochs": 2}, "plain/seed-0.*other settings: epochs was 1, is 2"),
     ):
-        with pytest.raises(ValueError, match=f"--output: .*{told}.*another --output"):
+        with pytest.raises(ValueError, match=f"`output`: .*{told}.*another `output`"):
             prepare(compared.output, seeds=(2, 0), **changes)
     assert not (compared.output / "plain" / "seed-2").exists()
     shutil.copytree(compared.output, other := tmp_path / "other")
@@ -313,10 +313,10 @@ def test_another_protocol_evaluates_again(compared):
 
 
 def test_mistakes_in_arms_and_seeds(tmp_path):
-    with pytest.raises(ValueError, match="--arms must name one or more arms.*'plain', 'plain'"):
+    with pytest.raises(ValueError, match="`arms` must name one or more arms.*'plain', 'plain'"):
         prepare(tmp_path, arms=(ARMS["plain"], ARMS["plain"]))
     for seeds in ((), (0, 0), (-1,)):
-        with pytest.raises(ValueError, match=r"--seeds must be .* from 0, each once. Received"):
+        with pytest.raises(ValueError, match=r"`seeds` must be .* from 0, each once. Received"):
             prepare(tmp_path, seeds=seeds)
     with pytest.raises(ValueError, match="`baseline` must be one of .*Received: 'rationale'"):
         compare(Settings(), no_reading, arms=TWO, baseline="rationale", output=tmp_path)

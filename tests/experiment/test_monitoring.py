@@ -58,7 +58,7 @@ def test_monitors_see_training_images_alone(birds, tmp_path):
 
 def test_what_can_be_wrong_is_told_before_the_folder_is_made(birds, tmp_path, monkeypatch, capsys):
     unlabelled = type(birds)("birds", birds.images, None, [], birds.is_train)
-    with pytest.raises(ValueError, match="--monitor-every: `dataset` must have labels"):
+    with pytest.raises(ValueError, match="`monitor_every`: `dataset` must have labels"):
         prepare(unlabelled, tmp_path / "out", monitor_every=1)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"keras-cr\[tensorboard\]"):

@@ -201,7 +201,7 @@ def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
     def prepare(**changes):
         return Run.prepare(settings(birds, tmp_path / "out", **changes), read_cub, tiny_backbone)
 
-    with pytest.raises(ValueError, match="--batch-size.*24.*Received: 25"):
+    with pytest.raises(ValueError, match="`batch_size`.*24.*Received: 25"):
         prepare(batch_size=25)
     with pytest.raises(ValueError, match="name must be lower-case.*'Two Words'"):
         prepare(preset_name="Two Words")
@@ -211,7 +211,7 @@ def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
         prepare(data_dir=str(tmp_path / "somewhere"))
     assert not (tmp_path / "out").exists(), "nothing half-written stays behind"
     prepare()
-    with pytest.raises(ValueError, match="not empty.*--resume"):
+    with pytest.raises(ValueError, match="not empty.*resume=True"):
         prepare()
     with pytest.raises(ValueError, match="other settings: epochs was 2"):
         prepare(epochs=3, resume=True)
@@ -222,7 +222,7 @@ def test_an_unreadable_image_stops_the_run_or_is_skipped(tmp_path):
     folder = write_cub_layout(birds, tmp_path / "data")
     broken = next(folder.glob("images/*/*"))
     broken.write_bytes(broken.read_bytes()[:100])
-    with pytest.raises(ValueError, match=f"{broken.name}.*--skip-bad"):
+    with pytest.raises(ValueError, match=f"{broken.name}.*skip_bad=True"):
         start(folder, tmp_path / "out")
     metrics = start(folder, tmp_path / "out", skip_bad=True, epochs=1)
     assert metrics["protocol"]["skipped_images"] == 1

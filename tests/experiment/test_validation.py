@@ -28,7 +28,7 @@ def prepare(birds, output, **changes):
 
 
 def test_test_images_are_not_opened(birds, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="--skip-bad"):
+    with pytest.raises(ValueError, match="skip_bad=True"):
         prepare(birds, tmp_path / "out")
     monkeypatch.setattr(sys.modules[Run.__module__], "write_pictures", lambda *_: None)  # slow
     unfitted = {"epochs": 0, "rationale": "paper"}

@@ -99,6 +99,35 @@ def test_a_query_found_for_itself_is_no_success(written):
     assert written[3:] == ["class 0", "the query itself", "class 0"]
 
 
+def test_without_labels_nothing_is_right_or_wrong(written, monkeypatch):
+    monkeypatch.setattr(Sheet, "sign", lambda *_: pytest.fail("there is nothing to judge by"))
+    sheet = retrieval_gallery(plain_images(), None, np.array([[2, 1], [0, 3]]), queries=[0, 1])
+    assert written == ["query", "nearest first"]
+    row = CELL + 16  # no line for names
+    assert sheet.shape == (HEAD + 2 * row, 640, 3)
+    for column, image in enumerate((2, 1)):
+        x = START + column * STEP
+        assert int(sheet[HEAD + CELL // 2, x + CELL // 2, 0]) == 20 * image
+        assert sheet[HEAD + CELL - 2, x + 70].tolist() == INK
+    retrieval_gallery(plain_images(), None, [[1, 0]], queries=[1])
+    assert written[2:] == ["query", "nearest first", "the query itself"]
+
+
+def test_a_gallery_without_labels_or_with_its_own_alone(written):
+    other = plain_images(3)
+    shown = {"images": plain_images(), "neighbors": [[2, 0]], "queries": [1]}
+    sheet = retrieval_gallery(**shown, labels=None, gallery_images=other)
+    assert written == ["query", "nearest first"]
+    named = retrieval_gallery(
+        **shown, labels=None, gallery_images=other, gallery_labels=["wren", "robin", "finch"]
+    )
+    assert written[4:] == ["finch", "wren"]
+    np.testing.assert_array_equal(sheet[HEAD : HEAD + CELL], named[HEAD : HEAD + CELL])
+    maps = np.zeros((4, 2, 2))
+    wide = retrieval_gallery(**shown, labels=None, gallery_images=other, maps=maps)
+    assert wide.shape[0] == sheet.shape[0]
+
+
 def test_maps_stand_beside_the_queries():
     images = np.random.default_rng(0).integers(0, 256, (4, CELL, CELL, 3), dtype="uint8")
     maps = np.random.default_rng(1).random((4, 3, 3))
@@ -140,6 +169,8 @@ def test_only_files_that_are_shown_are_read(tmp_path):
         ({"queries": [0, 1, 2, 4]}, "`queries` must be from 0 to 3"),
         ({"maps": np.zeros((1, 2, 2))}, "`maps` .* one map for each of the 4 images"),
         ({"maps": np.full((4, 2, 2), 3.0)}, "`maps` must lie in 0..1"),
+        ({"labels": None, "class_names": ["wren"]}, "`class_names` .* `labels` is None"),
+        ({"labels": None, "gallery_labels": [0]}, "received `gallery_labels` alone"),
         ({"gallery_labels": [0]}, "come together; received `gallery_labels` alone"),
         ({"gallery_images": plain_images()}, "received `gallery_images` alone"),
         (

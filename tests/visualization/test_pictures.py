@@ -24,6 +24,7 @@ def test_overlay_mixes_image_and_colours():
     ends = 255 * matplotlib.colormaps["inferno"]([0.0, 1.0])[:, :3]
     laid = overlay(images, maps, alpha=0.25)
     assert (laid.shape, laid.dtype) == (images.shape, np.uint8)
+    assert [type(picture) for picture in (laid[0], *laid)] == 3 * [Picture]
     for picture, end in zip(laid, ends, strict=True):
         np.testing.assert_allclose(picture, np.broadcast_to(75 + end / 4, (8, 8, 3)), atol=1)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keras_cr._files import whole_file
 from keras_cr._numbers import as_whole
+from keras_cr._progress import Progress, Verbose
 from keras_cr.evaluation.evaluate import Evaluation
 from keras_cr.evaluation.report.classes import classes
 from keras_cr.evaluation.report.gallery import gallery
@@ -26,6 +27,7 @@ def write_report(
     history: Mapping[str, Sequence[float]] | str | os.PathLike | None = None,
     source: Mapping[str, object] | None = None,
     max_examples: int = 24,
+    verbose: Verbose = "auto",
 ) -> Path:
     """Writes a report as one HTML file that holds its pictures and asks for nothing else.
 
@@ -45,6 +47,7 @@ def write_report(
             or `"note"`; shown as text.
         max_examples: images in the largest set of examples, the maps; the boxes and the queries
             have about half as many each.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         `path`.
@@ -69,7 +72,12 @@ def write_report(
         raise ValueError(f"`max_examples` must be a positive integer; received {max_examples!r}.")
     subject = Subject(evaluation, initialization, history, source, max_examples)
     parts = (numbers, looks, boxes, gallery, classes, training, protocols)
-    sections = [part(subject) for part in parts]
+    sections = []
+    with Progress("Writing the report", len(parts), "sections", verbose=verbose) as progress:
+        for part in parts:
+            progress.to(len(sections), note=part.__name__)
+            sections.append(part(subject))
+        progress.to(len(parts), note="")
     return write_text(path, page(title, headline(subject, title), sections))
 
 
