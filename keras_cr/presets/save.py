@@ -1,6 +1,8 @@
 """Writing a preset: a folder with the architecture, the weights and what vouches for both."""
 
+import contextlib
 import os
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,18 @@ import keras
 from keras_cr.presets.atomic import replace, staging
 from keras_cr.presets.config import describe
 from keras_cr.presets.errors import OccupiedFolderError, PresetError
+from keras_cr.presets.load import load_folder
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
     FORMAT,
     MANIFEST,
     WEIGHTS,
+    Located,
     fingerprint,
-    write_json,
+    sealed,
 )
+from keras_cr.presets.plain import to_json
 from keras_cr.version import __version__
 
 
@@ -35,7 +40,8 @@ def save_preset(
     """Writes a model as a preset folder: `config.json`, `model.weights.h5`, `preset.json`.
 
     The folder appears whole or not at all: a failure or a crash at any moment leaves the preset
-    that was there before. Optimizer, losses and metrics of a compiled model are left out.
+    that was there before. Optimizer, losses and metrics of a compiled model are left out. Before
+    it appears, it is loaded once, as `load_preset` would.
 
     Args:
         model: a built keras_cr model.
@@ -52,7 +58,9 @@ def save_preset(
 
     Raises:
         OccupiedFolderError: if `folder` holds anything but a preset.
-        ForeignPresetError: if the model, or a part of it, could not be loaded again.
+        ForeignPresetError: if the model, or a part of it, is of a class that presets don't hold.
+        IncompatiblePresetError: if it could not be loaded again as it is: a layer's `get_config`
+            tells something else than its `from_config` takes, or weights are not finite.
         PresetError: if the model is not built, or a value cannot be written as JSON.
 
     Example:
@@ -69,7 +77,7 @@ def save_preset(
         raise PresetError(f"model {model.name!r} has no weights yet; call it on images first.")
     check_replaceable(folder)
     with staging(folder) as new:
-        write_json(new / CONFIG, config)
+        (new / CONFIG).write_bytes(to_json(config, CONFIG))
         optimizers = list(_optimizers(model))
         keras.saving.save_weights(model, new / WEIGHTS, objects_to_skip=optimizers)
         manifest = {
@@ -85,9 +93,21 @@ def save_preset(
             "extra": extra or {},
             "files": {file: fingerprint(new / file) for file in (CONFIG, WEIGHTS)},
         }
-        write_json(new / MANIFEST, manifest)
+        (new / MANIFEST).write_bytes(sealed(manifest))
+        with _drawing_nothing():
+            load_folder(Located(new, f"Model {model.name!r} as a preset"))
         replace(new, folder, check_replaceable)
     return folder
+
+
+@contextlib.contextmanager
+def _drawing_nothing() -> Iterator[None]:
+    """Leaves Python's generator as it is: initializers without a seed draw one from it."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def _optimizers(model: keras.Model) -> Iterator[Any]:
