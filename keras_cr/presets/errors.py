@@ -81,17 +81,18 @@ class PublishVerificationError(HubError):
 
 def brief(error: BaseException, length: int = 300) -> str:
     """An error as one line of at most `length` characters: its class and what it says."""
-    return f"{type(error).__name__}: {_line(str(error), length)}"
+    return f"{type(error).__name__}: {one_line(str(error), length)}"
 
 
 def cause(error: BaseException, length: int = 300) -> str:
     """As `brief`, but the innermost of the errors where Keras tells of errors inside of errors."""
     _, nested, text = str(error).rpartition("Exception encountered: ")
-    line = _line(text.split("Full object config:")[0], length)
+    line = one_line(text.split("Full object config:")[0], length)
     return line if nested or type(error) is ValueError else f"{type(error).__name__}: {line}"
 
 
-def _line(text: str, length: int) -> str:
+def one_line(text: str, length: int = 300) -> str:
+    """Text as one line of at most `length` characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 3] + "..."
 

@@ -17,6 +17,7 @@ from keras_cr.presets.errors import (
     ForeignPresetError,
     NewerPresetError,
     PresetError,
+    one_line,
     shown,
 )
 from keras_cr.presets.plain import plain, read_json, to_json
@@ -84,9 +85,8 @@ def read_object(preset: Located, name: str) -> tuple[dict[str, Any], bytes]:
     try:
         value, data = read_json(preset.folder / name)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
         raise CorruptPresetError(
-            f"{preset.label}: {name} cannot be read ({reason}); {preset.remedy}."
+            f"{preset.label}: {name} cannot be read ({one_line(str(error))}); {preset.remedy}."
         ) from error
     if not isinstance(value, dict):
         raise CorruptPresetError(
