@@ -1,5 +1,7 @@
 """What can go wrong with a preset, told apart by class so that callers can react to each."""
 
+import reprlib
+
 
 class PresetError(ValueError):
     """Base of every error about presets; its message is one line with the way out."""
@@ -79,6 +81,37 @@ class PublishVerificationError(HubError):
 
 def brief(error: BaseException, length: int = 300) -> str:
     """An error as one line of at most `length` characters: its class and what it says."""
-    line = " ".join(str(error).split())
-    line = line if len(line) <= length else line[: length - 3] + "..."
-    return f"{type(error).__name__}: {line}"
+    return f"{type(error).__name__}: {one_line(str(error), length)}"
+
+
+def cause(error: BaseException, length: int = 300) -> str:
+    """As `brief`, but the innermost of the errors where Keras tells of errors inside of errors."""
+    _, nested, text = str(error).rpartition("Exception encountered: ")
+    line = one_line(text.split("Full object config:")[0], length)
+    return line if nested or type(error) is ValueError else f"{type(error).__name__}: {line}"
+
+
+def one_line(text: str, length: int = 300) -> str:
+    """Text as one line of at most `length` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
+def shown(value: object, length: int = 80) -> str:
+    """What was received, for a message: one line, however large or deep it is."""
+    text = _REPR.repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+class _Repr(reprlib.Repr):
+    """`repr` that never looks at the whole of a value."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, x, level):  # Python refuses to print integers of many digits
+        return repr(x) if x.bit_length() <= 256 else f"<an integer of {x.bit_length()} bits>"
+
+
+_REPR = _Repr()

@@ -9,30 +9,29 @@ import keras
 
 from keras_cr.presets import hub
 from keras_cr.presets.atomic import absolute, is_moving, settled
-from keras_cr.presets.config import check_classes, float_policy, model_class, with_dtype
+from keras_cr.presets.build import build_model
+from keras_cr.presets.classes import check_classes, model_class
+from keras_cr.presets.config import float_policy
 from keras_cr.presets.errors import (
     CorruptPresetError,
-    IncompatiblePresetError,
     PresetError,
     UnknownPresetError,
     UnpublishedPresetError,
     WrongClassError,
-    brief,
+    shown,
 )
-from keras_cr.presets.finite import check_finite
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
     MANIFEST,
     WEIGHTS,
     Located,
-    read_json,
     read_manifest,
+    read_object,
     verify_files,
 )
 from keras_cr.presets.registry import card, unpublished_message
 from keras_cr.presets.store import store_path, valid_name
-from keras_cr.version import __version__
 
 _ATTEMPTS = 5
 
@@ -72,8 +71,8 @@ def load_preset(
         ForeignPresetError: if it is no preset of keras_cr, or holds a class of something else.
         NewerPresetError: if it was written in a newer format.
         CorruptPresetError: if a file is missing, truncated or altered.
-        IncompatiblePresetError: if the model cannot be built or the weights do not fit it.
-        PresetError: if the weights hold NaN or infinity.
+        IncompatiblePresetError: if the model cannot be built, the weights do not fit it or hold NaN
+            or infinity, or an entry of config.json or model.weights.h5 is one that nothing reads.
         WrongClassError: if it holds another class than `expected`.
         HubError: if it cannot be fetched from the Hub.
         PresetError: if an argument is wrong. All of the above are PresetErrors, hence ValueErrors.
@@ -96,7 +95,7 @@ def load_preset(
         preset = locate(name_or_handle, revision, files, options)
         before = _identity(preset.folder)
         try:
-            model = _load(preset, expected, load_weights, dtype)
+            model = load_folder(preset, expected, load_weights, dtype)
         except PresetError as error:
             damaged = isinstance(error, CorruptPresetError) and preset.downloaded
             if damaged and not (local_files_only or options["force"]):
@@ -190,20 +189,31 @@ def _fetched(
     return Located(folder, f"Preset {name!r}", remedy, pins, downloaded=True)
 
 
-def _load(preset: Located, expected: Any, load_weights: bool, dtype: Any) -> keras.Model:
-    """Verifies everything that can be verified, then builds the model and loads its weights."""
+def load_folder(
+    preset: Located, expected: Any = None, load_weights: bool = True, dtype: Any = None
+) -> keras.Model:
+    """Verifies everything that can be verified, then builds the model and loads its weights.
+
+    Args:
+        preset: a folder on this machine.
+        expected, load_weights: as for `load_preset`.
+        dtype: None, or what `float_policy` returned.
+
+    Raises:
+        PresetError: as `load_preset`, for what can be wrong with a folder.
+    """
     importlib.import_module("keras_cr.models")  # registers the classes that presets hold
     manifest = read_manifest(preset)
     verified = (CONFIG, WEIGHTS) if load_weights else (CONFIG,)
     if preset.pins:
         verify_files(preset, preset.pins, (MANIFEST, *verified))
     verify_files(preset, manifest["files"], verified)
-    config = read_json(preset, CONFIG)
+    config, _ = read_object(preset, CONFIG)
     cls = model_class(config, preset.label)
     if config.get("registered_name") != manifest["class"]:
         raise CorruptPresetError(
-            f"{preset.label}: {MANIFEST} speaks of {manifest['class']!r}, {CONFIG} of "
-            f"{config.get('registered_name')!r}; {preset.remedy}."
+            f"{preset.label}: {MANIFEST} speaks of {shown(manifest['class'])}, {CONFIG} of "
+            f"{shown(config.get('registered_name'))}; {preset.remedy}."
         )
     check_classes(config, preset.label)
     if expected is not None and not issubclass(cls, expected):
@@ -212,27 +222,8 @@ def _load(preset: Located, expected: Any, load_weights: bool, dtype: Any) -> ker
             f"{preset.label} holds a {cls.__name__}, not a {wanted}; load it with "
             f"{cls.__name__}.from_preset."
         )
-    versions = (
-        f"it was saved by keras_cr {manifest.get('keras_cr')} with Keras {manifest.get('keras')}, "
-        f"this is keras_cr {__version__} with Keras {keras.__version__}"
-    )
-    try:
-        config = config if dtype is None else with_dtype(config, dtype)
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise IncompatiblePresetError(
-            f"{preset.label}: no model can be built from {CONFIG}; {versions} ({brief(error)})."
-        ) from error
-    if load_weights:
-        try:
-            model.load_weights(preset.folder / WEIGHTS)
-        except (TypeError, ValueError, LookupError, AttributeError, OSError) as error:
-            raise IncompatiblePresetError(
-                f"{preset.label}: {WEIGHTS} does not fit the model in {CONFIG}; {versions} "
-                f"({brief(error)})."
-            ) from error
-        check_finite(model, f"{preset.label}: {WEIGHTS}", "save it anew, from weights that are not")
-    return model
+    weights = preset.folder / WEIGHTS if load_weights else None
+    return build_model(config, manifest, preset.label, weights, dtype)
 
 
 def _as_tuple(value: Any) -> tuple:

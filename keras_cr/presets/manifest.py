@@ -1,13 +1,14 @@
-"""preset.json: what a preset folder says about itself, and the checks of its files against it."""
+"""preset.json: what a preset folder says about itself, and the checks of its files against it.
+
+It vouches for the two other files, and from format 2 on for itself: its entry `sha256` is the sum
+of its own bytes with zeros for the digits of that entry. So no byte of a preset can change unseen.
+"""
 
 import hashlib
-import json
-import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,19 @@ from keras_cr.presets.errors import (
     ForeignPresetError,
     NewerPresetError,
     PresetError,
+    one_line,
+    shown,
 )
+from keras_cr.presets.plain import plain, read_json, to_json
 from keras_cr.version import __version__
 
-FORMAT = 1
+FORMAT = 2  # 1 had no sum of preset.json itself
 CONFIG, WEIGHTS, MANIFEST = "config.json", "model.weights.h5", "preset.json"
 FILES = (CONFIG, WEIGHTS, MANIFEST)
+SEAL = "sha256"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"[\w.+!-]{1,64}", re.ASCII)
+_OPEN_SEAL = b"0" * 64
 
 
 @dataclass(frozen=True)
@@ -57,70 +64,84 @@ def is_fingerprint(value: object) -> bool:
     """Whether `value` is what `fingerprint` returns."""
     return (
         isinstance(value, Mapping)
-        and isinstance(value.get("size"), int)
-        and isinstance(value.get("sha256"), str)
-        and _SHA256.fullmatch(value["sha256"]) is not None
+        and value.keys() == {"sha256", "size"}
+        and type(value["size"]) is int
+        and value["size"] >= 0
+        and is_sha256(value["sha256"])
     )
 
 
-def read_json(preset: Located, name: str) -> dict[str, Any]:
-    """One of a preset's JSON files, refused with `CorruptPresetError` unless it is an object."""
+def is_sha256(value: object) -> bool:
+    """Whether `value` is a sha256 in lower-case hexadecimal digits."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def read_object(preset: Located, name: str) -> tuple[dict[str, Any], bytes]:
+    """One of a preset's JSON files: its content and its bytes.
+
+    Raises:
+        CorruptPresetError: if it can't be read, or is no JSON object.
+    """
     try:
-        value = json.loads((preset.folder / name).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        value, data = read_json(preset.folder / name)
+    except (OSError, ValueError) as error:
         raise CorruptPresetError(
-            f"{preset.label}: {name} cannot be read ({error}); {preset.remedy}."
+            f"{preset.label}: {name} cannot be read ({one_line(str(error))}); {preset.remedy}."
         ) from error
     if not isinstance(value, dict):
         raise CorruptPresetError(
             f"{preset.label}: {name} must hold a JSON object, but holds a "
             f"{type(value).__name__}; {preset.remedy}."
         )
-    return value
+    return value, data
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes strict JSON: NumPy values as plain ones, NaN and infinities refused."""
-    text = json.dumps(plain(value, path.name), indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", "utf-8")
+_Rule = tuple[str, Callable[[Any], bool]]  # what is expected, and the check of it
+_TEXT: _Rule = ("text", lambda value: isinstance(value, str) and bool(value))
+_TEXT_OR_NULL: _Rule = ("text or null", lambda value: value is None or isinstance(value, str))
+_VERSION_TEXT: _Rule = (
+    "a version such as '0.1.0'",
+    lambda value: isinstance(value, str) and _VERSION.fullmatch(value) is not None,
+)
+_MAPPING: _Rule = ("a dict", lambda value: isinstance(value, Mapping))
+_ENTRIES: dict[str, _Rule] = {
+    "format": ("a format's number", lambda value: type(value) is int),
+    "keras_cr": _VERSION_TEXT,
+    "keras": _VERSION_TEXT,
+    "class": _TEXT,
+    "name": _TEXT_OR_NULL,
+    "parameters": ("a count", lambda value: type(value) is int and value >= 0),
+    "source": _MAPPING,
+    "metrics": _MAPPING,
+    "licence": _TEXT_OR_NULL,
+    "extra": _MAPPING,
+    "files": (
+        f"the sha256 and size of {CONFIG} and {WEIGHTS}",
+        lambda value: (
+            isinstance(value, Mapping)
+            and value.keys() == {CONFIG, WEIGHTS}
+            and all(map(is_fingerprint, value.values()))
+        ),
+    ),
+}
+_ALWAYS = {"format", "class", "files"}  # what format 1 can't do without
 
 
-def plain(value: Any, where: str) -> Any:
-    """`value` in the types of JSON.
+def sealed(manifest: Mapping[str, Any]) -> bytes:
+    """The bytes of preset.json, with the sum of themselves as its last entry.
 
     Args:
-        value: nested dicts, lists and tuples of strings, numbers, booleans, None, NumPy scalars
-            and arrays, paths and dates.
-        where: the name of the value, for messages.
-
-    Returns:
-        The same in dict, list, str, int, float, bool and None.
+        manifest: every entry but that one, in the types that `plain` takes.
 
     Raises:
-        PresetError: if a number is NaN or infinite, or a type has no place in JSON.
+        PresetError: an entry is missing, unknown or wrong, or can't be written as JSON.
     """
-    if hasattr(value, "tolist"):  # NumPy's scalars and arrays; NumPy is not imported for it
-        value = value.tolist()
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise PresetError(f"{where} is {value}, which JSON cannot hold; leave it out.")
-        return value
-    if isinstance(value, Mapping):
-        if odd := [key for key in value if not isinstance(key, str)]:
-            raise PresetError(f"{where} must have strings for keys; received {odd[0]!r}.")
-        return {key: plain(item, f"{where}: {key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    raise PresetError(
-        f"{where} must be text, a number, a list or a dict to be written as JSON; received "
-        f"{type(value).__name__}."
-    )
+    manifest = plain(manifest, MANIFEST)
+    if fault := _fault(manifest, _ENTRIES.keys()):
+        raise PresetError(f"{MANIFEST} {fault}.")
+    data = to_json(manifest | {SEAL: _OPEN_SEAL.decode()}, MANIFEST)
+    before, _, after = data.rpartition(_OPEN_SEAL)
+    return before + hashlib.sha256(data).hexdigest().encode() + after
 
 
 def read_manifest(preset: Located) -> dict[str, Any]:
@@ -135,29 +156,52 @@ def read_manifest(preset: Located) -> dict[str, Any]:
     Raises:
         ForeignPresetError: if there is no preset.json.
         NewerPresetError: if its format is newer than this version reads.
-        CorruptPresetError: if it is damaged or lacks an entry.
+        CorruptPresetError: if it is damaged, or an entry is missing, unknown or wrong.
     """
     if not (preset.folder / MANIFEST).is_file():
         raise ForeignPresetError(
             f"{preset.label} is not a keras_cr preset: it holds no {MANIFEST}. Presets are made by "
             "save_to_preset(folder) or by a recipe."
         )
-    manifest = read_json(preset, MANIFEST)
+    manifest, data = read_object(preset, MANIFEST)
     version = manifest.get("format")
-    if isinstance(version, int) and version > FORMAT:
+    if type(version) is int and version > FORMAT:
         raise NewerPresetError(
             f"{preset.label} is written in preset format {version} by keras_cr "
-            f"{manifest.get('keras_cr')}; this is keras_cr {__version__}, which reads up to format "
-            f"{FORMAT}: pip install --upgrade keras-cr."
+            f"{shown(manifest.get('keras_cr'))[1:-1]}; this is keras_cr {__version__}, which reads "
+            f"up to format {FORMAT}: pip install --upgrade keras-cr."
         )
-    files = manifest.get("files")
-    sound = version == FORMAT and isinstance(manifest.get("class"), str)
-    if not (sound and isinstance(files, dict) and all(map(is_fingerprint, files.values()))):
+    if version == FORMAT and not _seal_holds(manifest.pop(SEAL, None), data):
         raise CorruptPresetError(
-            f"{preset.label}: {MANIFEST} must hold 'format', 'class' and 'files' with a sha256 and "
-            f"size each; {preset.remedy}."
+            f"{preset.label}: {MANIFEST} is altered: its sha256 differs from the one written down "
+            f"in it, or is missing; {preset.remedy}."
         )
+    needed = _ENTRIES.keys() if version == FORMAT else _ALWAYS
+    if fault := _fault(manifest, needed):
+        raise CorruptPresetError(f"{preset.label}: {MANIFEST} {fault}; {preset.remedy}.")
     return manifest
+
+
+def _seal_holds(seal: object, data: bytes) -> bool:
+    """Whether the bytes of preset.json have the sum that stands in them."""
+    if not is_sha256(seal) or data.count(seal.encode()) != 1:
+        return False
+    return hashlib.sha256(data.replace(seal.encode(), _OPEN_SEAL)).hexdigest() == seal
+
+
+def _fault(manifest: Mapping[str, Any], needed: set[str]) -> str | None:
+    """What is wrong with the entries of preset.json, or None."""
+    for name, (expected, holds) in _ENTRIES.items():
+        if name not in manifest:
+            if name in needed:
+                return f"must hold {name!r} ({expected})"
+        elif not holds(manifest[name]):
+            return f"must hold {expected} as {name!r}; received {shown(manifest[name])}"
+    if not 1 <= manifest["format"] <= FORMAT:
+        return f"must hold a format from 1 to {FORMAT}; received {shown(manifest['format'])}"
+    if strange := sorted(manifest.keys() - _ENTRIES.keys()):
+        return f"holds {shown(strange[0])}, an entry that format {manifest['format']} has not"
+    return None
 
 
 def verify_files(preset: Located, files: Mapping[str, Any], names: tuple[str, ...]) -> None:

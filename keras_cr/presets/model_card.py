@@ -37,13 +37,16 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     def groups(scores: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for group, key, *_ in _HEADLINE:
-            value = (scores.get(group) or {}).get(key)
-            if isinstance(value, int | float):
-                found.setdefault(group, {})[key] = round(float(value), 4)
+            value = _number(scores, group, key)
+            if value is not None:
+                found.setdefault(group, {})[key] = round(value, 4)
         return found
 
     fields = ("dataset", "images", "classes", "image_size", "pooling", "seed", "checkpoint_rule")
-    measured = groups(metrics) | {"average_pooling": groups(metrics.get("average_pooling") or {})}
+    average = metrics.get("average_pooling")
+    measured = groups(metrics) | {
+        "average_pooling": groups(average) if isinstance(average, Mapping) else {}
+    }
     measured = {name: value for name, value in measured.items() if value}
     if not measured:
         return {}
@@ -153,25 +156,32 @@ def _eval_results(measured: Mapping[str, Any]) -> list:
             dataset_split="test",
             metric_type=kind,
             metric_name=title,
-            metric_value=measured[group][key],
+            metric_value=value,
         )
         for group, key, kind, title, _ in _HEADLINE
-        if key in measured.get(group, {})
+        if (value := _number(measured, group, key)) is not None
     ]
+
+
+def _number(scores: Mapping[str, Any], group: str, key: str) -> float | None:
+    """One number of a group, or None where there is no such number."""
+    value = scores[group].get(key) if isinstance(scores.get(group), Mapping) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
 
 
 def _table(measured: Mapping[str, Any]) -> list[str]:
     protocol, average = measured["protocol"], measured.get("average_pooling", {})
 
     def shown(scores: Mapping[str, Any], group: str, key: str, fraction: bool) -> str:
-        value = scores.get(group, {}).get(key)
+        value = _number(scores, group, key)
         return "-" if value is None else f"{100 * value:.1f} %" if fraction else f"{value:.2f}"
 
     rows = [
         f"| {title} | {shown(measured, group, key, fraction)} "
         f"| {shown(average, group, key, fraction)} |"
         for group, key, _, title, fraction in _HEADLINE
-        if key in measured.get(group, {})
+        if _number(measured, group, key) is not None
     ]
     told = "; ".join(f"{name.replace('_', ' ')}: {_line(v)}" for name, v in protocol.items())
     return ["| test images | rationale | average pooling |", "| --- | --- | --- |", *rows, "", told]
@@ -181,8 +191,8 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
     return [f"- {name}: {_line(value)}" for name, value in values.items() if value is not None]
 
 
-def _code(text: str | None) -> str | None:
-    return None if text is None else f"`{text.replace('`', '')}`"
+def _code(text: object) -> str | None:
+    return None if text is None else f"`{str(text).replace('`', '')}`"
 
 
 def _line(value: Any) -> str:

@@ -190,12 +190,9 @@ def read_card(path: Path) -> Card:
     Raises:
         CardError: if it cannot be read, breaks the schema or has another name than its file.
     """
-    import yaml
+    from keras_cr.presets.card_file import read_yaml
 
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise CardError(f"{path.name} cannot be read: {' '.join(str(error).split())}.") from error
+    content = read_yaml(path)
     validate_card(content)
     if content["name"] != path.stem:
         raise CardError(f"{path.name}: name must be {path.stem!r}; received {content['name']!r}.")

@@ -1,6 +1,8 @@
 """Writing a preset: a folder with the architecture, the weights and what vouches for both."""
 
+import contextlib
 import os
+import random
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,15 +14,18 @@ from keras_cr.presets.atomic import absolute, is_litter, replace, staging
 from keras_cr.presets.config import describe
 from keras_cr.presets.errors import OccupiedFolderError, PresetError
 from keras_cr.presets.finite import check_finite
+from keras_cr.presets.load import load_folder
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
     FORMAT,
     MANIFEST,
     WEIGHTS,
+    Located,
     fingerprint,
-    write_json,
+    sealed,
 )
+from keras_cr.presets.plain import to_json
 from keras_cr.version import __version__
 
 
@@ -39,6 +44,7 @@ def save_preset(
     The preset appears whole or not at all: a failure or a crash at any moment leaves the one that
     was there before. A folder that exists stays the same folder, be it a mount point, a link's
     target or the current directory. Optimizer, losses and metrics of a compiled model are left out.
+    Before it appears, it is loaded once, as `load_preset` would.
 
     Args:
         model: a built keras_cr model.
@@ -57,7 +63,9 @@ def save_preset(
         OccupiedFolderError: if `folder` holds anything but a preset, hidden files, and what
             operating systems put into folders.
         OSError: if it can't be written to, or the disk is full.
-        ForeignPresetError: if the model, or a part of it, could not be loaded again.
+        ForeignPresetError: if the model, or a part of it, is of a class that presets don't hold.
+        IncompatiblePresetError: if it could not be loaded again as it is: a layer's `get_config`
+            tells something else than its `from_config` takes.
         PresetError: if the model is not built, its weights hold NaN or infinity, or a value cannot
             be written as JSON.
 
@@ -76,7 +84,7 @@ def save_preset(
     check_finite(model, f"model {model.name!r}", "a preset of it would give NaN for every image")
     check_replaceable(folder)
     with staging(folder) as new:
-        write_json(new / CONFIG, config)
+        (new / CONFIG).write_bytes(to_json(config, CONFIG))
         _write_weights(model, new / WEIGHTS, folder)
         manifest = {
             "format": FORMAT,
@@ -91,7 +99,9 @@ def save_preset(
             "extra": extra or {},
             "files": {file: fingerprint(new / file) for file in (CONFIG, WEIGHTS)},
         }
-        write_json(new / MANIFEST, manifest)
+        (new / MANIFEST).write_bytes(sealed(manifest))
+        with _drawing_nothing():
+            load_folder(Located(new, f"Model {model.name!r} as a preset"))
         replace(new, folder, check_replaceable)
     return folder
 
@@ -106,6 +116,16 @@ def _write_weights(model: keras.Model, path: Path, folder: Path) -> None:
             raise
         told = f"the weights can't be written ({os.strerror(int(number[1]))})"
         raise OSError(int(number[1]), told, str(folder)) from error
+
+
+@contextlib.contextmanager
+def _drawing_nothing() -> Iterator[None]:
+    """Leaves Python's generator as it is: initializers without a seed draw one from it."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def _optimizers(model: keras.Model) -> Iterator[Any]:

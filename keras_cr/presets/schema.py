@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from keras_cr.presets.errors import CardError
+from keras_cr.presets.errors import CardError, shown
 from keras_cr.presets.manifest import FILES, is_fingerprint
+from keras_cr.presets.plain import check_plain
 from keras_cr.presets.store import valid_name
 
 NOT_MEASURED = "not measured"
@@ -15,7 +16,9 @@ _Rule = tuple[str, Callable[[Any], bool]]  # what is expected, and the check of 
 
 
 def _matches(pattern: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+    return lambda value: (
+        isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) is not None
+    )
 
 
 def _or_not_stated(rule: _Rule) -> _Rule:
@@ -36,6 +39,23 @@ _FLAG: _Rule = ("true or false", lambda value: type(value) is bool)
 _URL: _Rule = ("a URL", _matches(r"https?://\S+"))
 _MAPPING: _Rule = ("a mapping", lambda value: isinstance(value, Mapping))
 
+
+def _are_metrics(value: Any) -> bool:
+    """Whether these are groups of numbers by name, beside their protocol."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("protocol"), Mapping):
+        return False
+    groups = [group for name, group in value.items() if name != "protocol"]
+    average = value.get("average_pooling", {})
+    groups += average.values() if isinstance(average, Mapping) else ()
+    return all(isinstance(group, Mapping) and _are_numbers(group) for group in groups)
+
+
+def _are_numbers(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_are_numbers(item) for name, item in value.items() if name != "protocol")
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
 _CARD: dict[str, _Rule] = {
     "name": ("lower-case letters, digits, '_', '.' and '-'", valid_name),
     "title": _TEXT,
@@ -53,10 +73,7 @@ _CARD: dict[str, _Rule] = {
     "packaged": _FLAG,
     "metrics": (
         f"a mapping of measured values with their 'protocol', or {NOT_MEASURED!r}",
-        lambda value: (
-            value == NOT_MEASURED
-            or (isinstance(value, Mapping) and isinstance(value.get("protocol"), Mapping))
-        ),
+        lambda value: value == NOT_MEASURED or _are_metrics(value),
     ),
     "licence": _TEXT,
     "intended_use": _TEXT,
@@ -92,7 +109,11 @@ def validate_card(card: Any) -> None:
     """
     if not isinstance(card, Mapping):
         raise CardError(f"A card must be a mapping of fields; received {type(card).__name__}.")
-    label = f"Card {card.get('name')!r}"
+    label = f"Card {shown(card.get('name'))}"
+    try:
+        check_plain(card)
+    except ValueError as error:
+        raise CardError(f"{label}: {error}.") from error
     _check(label, "", card, _CARD)
     _check(label, "data.", card["data"], _DATA)
     _check(label, "recipe.", card["recipe"], _RECIPE)
@@ -100,7 +121,7 @@ def validate_card(card: Any) -> None:
     if files and set(files) != set(FILES):
         raise CardError(
             f"{label}: files must be exactly {', '.join(FILES)}, or none; received "
-            f"{', '.join(files)}."
+            f"{shown(sorted(files))}."
         )
     if bool(files) != (card["packaged"] or all(hub)) or (any(hub) and not all(hub)):
         raise CardError(
@@ -111,13 +132,13 @@ def validate_card(card: Any) -> None:
 
 
 def _check(label: str, prefix: str, content: Mapping[str, Any], rules: dict[str, _Rule]) -> None:
-    for field in content.keys() - rules.keys():
-        raise CardError(f"{label}: there is no field {f'{prefix}{field}'!r}; correct its name.")
+    for field in sorted(content.keys() - rules.keys()):
+        raise CardError(f"{label}: there is no field {shown(prefix + field)}; correct its name.")
     for field, (expected, holds) in rules.items():
         if field not in content:
             raise CardError(f"{label}: field {f'{prefix}{field}'!r} is missing; give {expected}.")
         if not holds(content[field]):
             raise CardError(
                 f"{label}: field {f'{prefix}{field}'!r} must be {expected}; received "
-                f"{content[field]!r}."
+                f"{shown(content[field])}."
             )

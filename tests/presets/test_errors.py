@@ -20,7 +20,7 @@ from keras_cr.presets import (
     save_preset,
     store_path,
 )
-from keras_cr.presets.manifest import fingerprint
+from keras_cr.presets.manifest import FORMAT, fingerprint, sealed
 from tests.presets.tiny import OtherModel, TinyEncoder, tiny_encoder
 
 
@@ -30,11 +30,14 @@ def folder(tmp_path):
 
 
 def edit_json(folder, name, change):
-    """Changes a JSON file and, for config.json, its fingerprint too."""
+    """Changes a JSON file, and the sums of it that are written down."""
     content = json.loads((folder / name).read_text())
+    content.pop("sha256", None)
     change(content)
-    (folder / name).write_text(json.dumps(content))
-    if name != "preset.json":
+    if name == "preset.json":
+        (folder / name).write_bytes(sealed(content))
+    else:
+        (folder / name).write_text(json.dumps(content))
         sign(folder, name)
 
 
@@ -83,8 +86,10 @@ def test_damaged_preset_json(folder, text):
 
 
 def test_newer_format(folder):
-    edit_json(folder, "preset.json", lambda c: c.update(format=2, keras_cr="9.0.0"))
-    with pytest.raises(NewerPresetError, match=r"format 2 by keras_cr 9.0.0.*--upgrade keras-cr"):
+    content = json.loads((folder / "preset.json").read_text())
+    content |= {"format": FORMAT + 1, "keras_cr": "9.0.0", "an": "entry"}
+    (folder / "preset.json").write_text(json.dumps(content))
+    with pytest.raises(NewerPresetError, match=r"format 3 by keras_cr 9.0.0.*--upgrade keras-cr"):
         load_preset(folder)
 
 

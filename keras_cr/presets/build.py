@@ -1,0 +1,82 @@
+"""A model out of a preset's files: of every entry of both, and never larger than its weights."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_cr.presets.bounded import Limits, build
+from keras_cr.presets.config import serialize, with_dtype
+from keras_cr.presets.errors import IncompatiblePresetError, cause
+from keras_cr.presets.manifest import CONFIG, WEIGHTS
+from keras_cr.presets.plain import plain
+from keras_cr.presets.round_trip import first_unread
+from keras_cr.presets.weights import Layout, check_layout, read_layout
+from keras_cr.version import __version__
+
+
+def build_model(
+    config: dict[str, Any],
+    manifest: dict[str, Any],
+    label: str,
+    weights: Path | None = None,
+    dtype: keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """Builds a model and loads its weights, if every entry of both files is read.
+
+    Args:
+        config: the content of config.json; its classes have been checked.
+        manifest: the content of preset.json.
+        label: the preset's name, for messages.
+        weights: model.weights.h5; None leaves the model with fresh weights.
+        dtype: another policy than the one in the config.
+
+    Returns:
+        The model, built and not compiled.
+
+    Raises:
+        IncompatiblePresetError: no model can be built, it would be larger than the weights, or an
+            entry of one of the files is not read.
+    """
+
+    def refused(told: str, error: Exception) -> IncompatiblePresetError:
+        return IncompatiblePresetError(
+            f"{label}: {told} ({cause(error)}); it was saved by keras_cr "
+            f"{manifest.get('keras_cr')} with Keras {manifest.get('keras')}, this is keras_cr "
+            f"{__version__} with Keras {keras.__version__}."
+        )
+
+    misfit = f"{WEIGHTS} does not fit the model in {CONFIG}"
+    try:
+        layout = read_layout(weights) if weights else None
+    except ValueError as error:
+        raise refused(misfit, error) from error
+
+    given = config if dtype is None else with_dtype(config, dtype)
+    same_keras = manifest.get("keras") == keras.__version__
+
+    def check(model: keras.Model) -> None:
+        built = plain(serialize(model), CONFIG)
+        unread = first_unread(given, built, same_keras=same_keras, same_dtype=dtype is None)
+        if unread:
+            raise ValueError(unread)
+
+    try:
+        model = build(given, _limits(layout, manifest), check)
+    except Exception as error:  # a constructor of any class, with any arguments
+        raise refused(f"no model can be built from {CONFIG}", error) from error
+    if layout is not None:
+        try:
+            check_layout(model, layout, any_float=dtype is not None)
+            model.load_weights(weights)
+        except Exception as error:  # what a layer's own way of loading may raise
+            raise refused(misfit, error) from error
+    return model
+
+
+def _limits(layout: Layout | None, manifest: dict[str, Any]) -> Limits:
+    """How large the model may get: by its weights, or else by what preset.json says."""
+    if layout is not None:
+        return Limits.of(layout.variables, layout.numbers)
+    numbers = manifest.get("parameters", 10**9)
+    return Limits.of(min(numbers, 2500), numbers)
