@@ -9,16 +9,30 @@ Formats: ITU T.81 (JPEG), W3C PNG, GIF89a, Microsoft's BITMAPINFOHEADER, RFC 964
 (JPEG XL).
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 _PNG, _JXL_BOX = b"\x89PNG\r\n\x1a\n", b"\0\0\0\x0cJXL \r\n\x87\n"
-_MAGIC = ((b"\xff\xd8\xff",), (_PNG,), (b"GIF8",), (b"BM",), (b"RIFF", b"WEBP"), (b"\xff\n",))
 _JXL_HEADER = 16  # bytes, and more, that say the size
 _JXL_WIDTHS = (1, 1, 12, 4, 3, 16, 5, 2)  # by its ratio's number, for heights of
 _JXL_HEIGHTS = (1, 1, 10, 3, 2, 9, 4, 1)
 _BYTES = tuple(bytes([value]) for value in range(256))
 
 Still = tuple[tf.Tensor, tf.Tensor]  # a file's bytes, and (height, width) as its header says, int64
+
+
+BYTES = tf.TensorSpec((), tf.string)
+
+
+def apart(*signature: tf.TensorSpec) -> Callable:
+    """Puts a part of a graph that few files need into a function of its own.
+
+    A graph visits every op of a branch that is not taken, which here took longer than decoding.
+    """
+    return tf.function(
+        input_signature=signature, autograph=False, experimental_attributes={"_noinline": True}
+    )
 
 
 def first_frame(data: tf.Tensor) -> Still:
@@ -35,17 +49,14 @@ def first_frame(data: tf.Tensor) -> Still:
         tf.errors.InvalidArgumentError: The bytes are no JPEG, PNG, GIF, BMP, WebP or JPEG XL file,
             or end before what is needed.
     """
-    readers = [_jpeg, _png, _gif, _bmp, _webp, _jxl, _jxl_in_boxes, _unknown]
-    begins = [tf.strings.substr(data, 0, len(magic[0])) == magic[0] for magic in _MAGIC]
-    begins[4] &= _at_most(data, 8, 4) == _MAGIC[4][1]
-    begins.append(tf.strings.substr(data, 0, len(_JXL_BOX)) == _JXL_BOX)
-    branch = tf.argmax(tf.stack([*begins, True]), output_type=tf.int32)  # the first that is true
-    data, size = tf.switch_case(branch, [lambda r=read: r(data) for read in readers])
+    is_jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
+    data, size = tf.cond(is_jpeg, lambda: _jpeg(data), lambda: _other(data))
     sound = tf.debugging.assert_positive(size, "the header states no size")
     with tf.control_dependencies([sound]):
         return tf.ensure_shape(tf.identity(data), ()), tf.ensure_shape(tf.identity(size), (2,))
 
 
+@apart(BYTES)
 def webp_exif(data: tf.Tensor) -> tf.Tensor:
     """The EXIF block of a WebP file, a TIFF header first; empty where it has none."""
     extended = tf.strings.substr(data, 12, 4) == b"VP8X"
@@ -57,6 +68,26 @@ def webp_exif(data: tf.Tensor) -> tf.Tensor:
         return tf.where(named, _at_most(found, 6, tf.strings.length(found)), found)
 
     return tf.cond(extended, block, lambda: tf.constant(b""))
+
+
+@apart(BYTES)
+def _other(data: tf.Tensor) -> Still:
+    """`first_frame` of what is no JPEG."""
+
+    def begins(sign):
+        return tf.strings.substr(data, 0, len(sign)) == sign
+
+    readers = {
+        _png: begins(_PNG),
+        _gif: begins(b"GIF8"),
+        _bmp: begins(b"BM"),
+        _webp: begins(b"RIFF") & (_at_most(data, 8, 4) == b"WEBP"),
+        _jxl: begins(b"\xff\n"),
+        _jxl_in_boxes: begins(_JXL_BOX),
+        _unknown: tf.constant(True),
+    }
+    branch = tf.argmax(tf.stack(list(readers.values())), output_type=tf.int32)  # the first True
+    return tf.switch_case(branch, [lambda r=read: r(data) for read in readers])
 
 
 def _unknown(data: tf.Tensor) -> Still:
@@ -78,6 +109,7 @@ def _bmp(data: tf.Tensor) -> Still:
     return data, tf.abs(tf.cast(sides[::-1], tf.int64))  # a negative height: the first row is first
 
 
+@apart(BYTES)
 def _gif(data: tf.Tensor) -> Still:
     raw = tf.io.decode_raw(data, tf.uint8)
     length = tf.size(raw)
@@ -111,6 +143,7 @@ def _gif(data: tf.Tensor) -> Still:
     return tf.strings.join(parts), size
 
 
+@apart(BYTES)
 def _webp(data: tf.Tensor) -> Still:
     kind = _part(data, 12, 4)
     kinds = tf.stack([kind == b"VP8 ", kind == b"VP8L", kind == b"VP8X", True])
@@ -161,6 +194,7 @@ def _chunk(data: tf.Tensor, name: bytes) -> tf.Tensor:
     return at
 
 
+@apart(BYTES)
 def _jxl_in_boxes(data: tf.Tensor) -> Still:
     """JPEG XL inside a file of boxes: the codestream is in the box `jxlc`, or in several `jxlp`."""
     length = tf.cast(tf.strings.length(data), tf.int64)
@@ -187,6 +221,7 @@ def _jxl_in_boxes(data: tf.Tensor) -> Still:
         return data, _jxl(tf.identity(content))[1]
 
 
+@apart(BYTES)
 def _jxl(data: tf.Tensor) -> Still:
     """The codestream's SizeHeader: bits from the lowest of each byte on, behind two bytes."""
     padded = tf.strings.join([data, bytes(_JXL_HEADER)])

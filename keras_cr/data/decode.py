@@ -9,11 +9,12 @@ import os
 
 import tensorflow as tf
 
-from keras_cr.data._still import first_frame, webp_exif
+from keras_cr.data._still import BYTES, apart, first_frame, webp_exif
 from keras_cr.data.files import MAX_PIXELS, UnreadableImageError, read_file
 
 _EXIF = (0xFF, 0xE1, None, None, *b"Exif\0\0")  # a segment's marker, its length, its name
 _EXIF_WITHIN = 2**16  # bytes at a file's start that are searched
+_IMAGE = tf.TensorSpec((None, None, None), tf.uint8)
 DOES_NOT_DECODE = "does not decode"
 FORMATS = "JPEG, PNG, BMP, GIF, WebP or JPEG XL"
 
@@ -77,9 +78,9 @@ def _decode(data: tf.Tensor, max_pixels: tf.Tensor) -> tf.Tensor:
     still = _within(data, max_pixels)
     image = tf.io.decode_image(still, channels=0, expand_animations=False)
     image = tf.ensure_shape(image, (None, None, None))
-    channels = tf.shape(image)[2]
-    image = tf.cond(channels == 3, lambda: image, lambda: _to_rgb(image, channels, still))
-    image = _turned(image, orientation(data))
+    image = tf.cond(tf.shape(image)[2] == 3, lambda: image, lambda: _to_rgb(image, still))
+    turn = orientation(data)
+    image = tf.cond(turn == 1, lambda: image, lambda: _turned(image, turn))
     return tf.ensure_shape(image, (None, None, 3))
 
 
@@ -130,13 +131,13 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
 
 def _jpeg_orientation(data: tf.Tensor) -> tf.Tensor:
     head = tf.io.decode_raw(tf.strings.substr(data, 0, _EXIF_WITHIN), tf.uint8)
-    starts = tf.maximum(tf.size(head) - len(_EXIF), 0)
-    begins = tf.ones([starts], tf.bool)
+    places = tf.where(head[: tf.maximum(tf.size(head) - len(_EXIF), 0)] == _EXIF[0])[:, 0]
+    begins = tf.ones_like(places, tf.bool)
     for offset, byte in enumerate(_EXIF):
         if byte is not None:
-            begins &= head[offset : offset + starts] == byte
-    place = tf.argmax(begins, output_type=tf.int32)
-    return tf.cond(tf.reduce_any(begins), lambda: _orientation(head, place + len(_EXIF)), lambda: 1)
+            begins &= tf.gather(head, places + offset) == byte
+    start = tf.cast(tf.boolean_mask(places, begins)[:1], tf.int32) + len(_EXIF)
+    return tf.cond(tf.size(start) > 0, lambda: _orientation(head, start[0]), lambda: 1)
 
 
 def _webp_orientation(data: tf.Tensor) -> tf.Tensor:
@@ -144,6 +145,7 @@ def _webp_orientation(data: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.size(block) >= 8, lambda: _orientation(block, 0), lambda: 1)
 
 
+@apart(tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((), tf.int32))
 def _orientation(head: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """The value of tag 0x0112 in the first directory of the TIFF block that begins at `start`."""
 
@@ -163,22 +165,22 @@ def _orientation(head: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     return tf.where((found >= 1) & (found <= 8), found, 1)
 
 
+@apart(_IMAGE, tf.TensorSpec((), tf.int32))
 def _turned(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    def turn():
-        turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-        flips = {0: (3, 4, 7, 8), 1: (2, 3, 6, 7)}
-        for axis, orientations in flips.items():
-            flipped = tf.reduce_any(orientation == orientations)
-            turned = tf.cond(
-                flipped, lambda t=turned, axis=axis: tf.reverse(t, [axis]), lambda t=turned: t
-            )
-        return turned
-
-    return tf.cond(orientation == 1, lambda: image, turn)
+    turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    flips = {0: (3, 4, 7, 8), 1: (2, 3, 6, 7)}
+    for axis, orientations in flips.items():
+        flipped = tf.reduce_any(orientation == orientations)
+        turned = tf.cond(
+            flipped, lambda t=turned, axis=axis: tf.reverse(t, [axis]), lambda t=turned: t
+        )
+    return turned
 
 
-def _to_rgb(image: tf.Tensor, channels: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+@apart(_IMAGE, BYTES)
+def _to_rgb(image: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     """RGB from an image of 1 (grey, or a BMP's palette indices), 2 or 4 (with alpha) channels."""
+    channels = tf.shape(image)[2]
     is_bmp = tf.strings.substr(data, 0, 2) == b"BM"
 
     def one():
