@@ -1,6 +1,7 @@
 """File names as text that any file, page or terminal takes."""
 
 import os
+import sys
 
 
 def printable(name: str | bytes | os.PathLike) -> str:
@@ -14,3 +15,10 @@ def printable(name: str | bytes | os.PathLike) -> str:
     except UnicodeEncodeError:  # half a character that no file system gave
         data = name.encode("utf-8", "backslashreplace")
     return data.decode("utf-8", "backslashreplace")
+
+
+def encodable_output() -> None:
+    """Lets a program print any name: what the terminal's encoding lacks is spelled out."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a caller has put something else
+            stream.reconfigure(errors="backslashreplace")

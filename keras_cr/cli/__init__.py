@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
+from keras_cr._text import encodable_output, printable
 from keras_cr.cli import convert, data, embed, evaluate, explain, fit, presets
 from keras_cr.version import __version__
 
@@ -47,14 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    encodable_output()
     args = _parser().parse_args(argv)
-    args.command_line = shlex.join(["keras-cr", *argv])
+    args.command_line = printable(shlex.join(["keras-cr", *argv]))
     try:
         args.run(args)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, ImportError) as error:
-        print(f"keras-cr {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        message = printable(" ".join(str(error).split()))
+        print(f"keras-cr {args.command}: error: {message}", file=sys.stderr)
         return 1
     return 0
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_cr._text import printable
 from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder
 from keras_cr.cli._images import batches, picture_names, readable_images
 from keras_cr.cli._output import check_folder, folder_output
@@ -90,7 +91,7 @@ def draw(
             if args.detectors:
                 detections.append(responses)
     maps = np.concatenate(maps)
-    files = [Path(path).name for path in dataset.images]
+    files = [printable(Path(path).name) for path in dataset.images]
     first = slice(len(shown))
     rationale_grid(
         np.stack(shown), maps[first], folder / SHEET, titles=files[first], alpha=args.alpha

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from keras_cr.data.files import MAX_PIXELS
+from keras_cr.data.files import MAX_PIXELS, check_max_pixels
 from keras_cr.data.splits import stratified_share
 
 
@@ -71,10 +71,7 @@ class FineGrainedDataset:
                 "crop_bottom: must be 0 or more, and 0 for pixels in an array (slice them); "
                 f"received {self.crop_bottom}."
             )
-        if not isinstance(self.max_pixels, int | np.integer) or self.max_pixels < 1:
-            raise ValueError(
-                f"max_pixels: must be a positive whole number; received {self.max_pixels!r}."
-            )
+        check_max_pixels(self.max_pixels)
         self._set("class_names", list(self.class_names))
         self._set("is_train", np.asarray(self.is_train, dtype=bool))
         if self.labels is not None:

@@ -4,6 +4,7 @@ A name ending in .jpg may be a pipe, a device that never ends, or a link to noth
 an image file asks here first.
 """
 
+import numbers
 import os
 import stat
 from collections.abc import Sequence
@@ -56,6 +57,13 @@ class UnreadableImageError(ValueError):
         error = cls(f"{printable(path)}: {fault}; repair or remove it.")
         error.fault = fault
         return error
+
+
+def check_max_pixels(max_pixels: int) -> None:
+    """Raises ValueError if `max_pixels` is no positive whole number."""
+    whole = isinstance(max_pixels, numbers.Integral) and not isinstance(max_pixels, bool)
+    if not whole or max_pixels < 1:
+        raise ValueError(f"max_pixels: must be a positive whole number; received {max_pixels!r}.")
 
 
 def file_fault(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> str | None:
