@@ -1,18 +1,16 @@
 """CSV files with a row an epoch, which a resumed run goes on with."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_cr._files import whole_file
+from keras_cr._csv import read_csv, write_csv
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
     """The rows of a history.csv, none if there is no such file."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_csv(path)[1]
 
 
 def add_row(path: Path, row: Mapping) -> None:
@@ -23,7 +21,4 @@ def add_row(path: Path, row: Mapping) -> None:
     """
     rows = [earlier for earlier in read_history(path) if int(earlier["epoch"]) < row["epoch"]]
     rows.append(row)
-    with whole_file(path) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, list(dict.fromkeys(name for row in rows for name in row)), rows)

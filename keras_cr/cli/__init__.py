@@ -14,6 +14,7 @@ from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
 from keras_cr._flags import flags_of, in_flags
+from keras_cr._text import encodable_output, printable
 from keras_cr.cli import convert, data, embed, evaluate, explain, fit, presets
 from keras_cr.cli._output import add_printed, printed_to
 from keras_cr.version import __version__
@@ -49,15 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    encodable_output()
     args = _parser().parse_args(argv)
-    args.command_line = shlex.join(["keras-cr", *argv])
+    args.command_line = printable(shlex.join(["keras-cr", *argv]))
     try:
         with printed_to(getattr(args, "printed", None), getattr(args, "overwrite", False)):
             args.run(args)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, ImportError) as error:
-        told = in_flags(" ".join(str(error).split()), flags_of(args.parser._actions))
+        message = printable(" ".join(str(error).split()))
+        told = in_flags(message, flags_of(args.parser._actions))
         print(f"keras-cr {args.command}: error: {told}", file=sys.stderr)
         return 1
     return 0

@@ -20,7 +20,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
 
 
 def add_encoder(parser: argparse.ArgumentParser) -> None:
-    """--preset, --image-size, --batch-size for `load_encoder`; --skip-bad for what it reads."""
+    """--preset, --image-size, --batch-size for `load_encoder`; and what is refused."""
     parser.add_argument(
         "--preset",
         required=True,
@@ -30,7 +30,7 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser, image_size: str) -> None:
-    """--image-size, whose default is told in words, --batch-size, --skip-bad."""
+    """--image-size, whose default is told in words, --batch-size, --skip-bad, --max-pixels."""
     parser.add_argument(
         "--image-size",
         type=positive,
@@ -46,6 +46,18 @@ def add_reading(parser: argparse.ArgumentParser, image_size: str) -> None:
     )
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave unreadable images out instead of stopping"
+    )
+    add_max_pixels(parser)
+
+
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """--max-pixels; None stands for the library's default."""
+    parser.add_argument(
+        "--max-pixels",
+        type=positive,
+        metavar="N",
+        help="pixels an image may have at most; its header tells, before it takes memory (default: "
+        "120 million)",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from keras_cr._progress import tracked
+from keras_cr._text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_cr.data import FineGrainedDataset
+    from keras_cr.data.walk import PassedOver
 
 
 def find_images(arguments: Sequence[str], without: "Sequence[Path]" = ()) -> dict[str, str]:
@@ -24,7 +26,8 @@ def find_images(arguments: Sequence[str], without: "Sequence[Path]" = ()) -> dic
     Args:
         arguments: files, whatever their suffix; folders, searched with all folders below them; or
             patterns, of which `**` stands for any folders. In folders and patterns, hidden files
-            and those with the suffix of no image are passed over.
+            and those with the suffix of no image are passed over; those that look like images all
+            the same are named on stderr. Each real folder is searched once.
         without: files and folders to pass over, such as pictures of an earlier call.
 
     Returns:
@@ -32,35 +35,101 @@ def find_images(arguments: Sequence[str], without: "Sequence[Path]" = ()) -> dic
         order of the arguments and sorted within each.
 
     Raises:
-        FileNotFoundError: an argument names no image.
+        FileNotFoundError: an argument names no image, or what is no regular file.
     """
-    from keras_cr.data.folder import IMAGE_SUFFIXES, image_files
+    from keras_cr.data.files import IMAGE_SUFFIXES
+    from keras_cr.data.walk import told
 
-    left_out = [os.path.abspath(path) for path in without]
-    found, seen = {}, set()
+    left_out = [_real(os.fspath(path)) for path in without]
+    found, seen, passed_over = {}, set(), []
     for argument in arguments:
         given = os.path.expanduser(argument)
-        exists = os.path.exists(given)
-        named = []
-        for path in [given] if exists else sorted(glob.glob(given, recursive=True)):
-            if os.path.isdir(path):
-                named += [(image, os.path.relpath(image, path)) for image in image_files(path)]
-            elif exists or path.lower().endswith(IMAGE_SUFFIXES):
-                named.append((path, os.path.basename(path)))
+        exists = os.path.lexists(given)
+        named, others = _named(given) if exists else _matching(given)
         if not named:
             what = "holds no image" if exists else "is no file or folder, and no image matches it"
-            raise FileNotFoundError(f"IMAGES: {argument!r} {what} ({' '.join(IMAGE_SUFFIXES)}).")
+            suffixes, seen_others = " ".join(IMAGE_SUFFIXES), told(others)
+            raise FileNotFoundError(
+                f"IMAGES: {printable(argument)!r} {what} ({suffixes}). {seen_others}".rstrip()
+            )
+        passed_over += others
         for path, name in named:
-            whole = os.path.abspath(path)
+            whole = _real(path)
             if whole not in seen and not any(_within(whole, folder) for folder in left_out):
                 found[path] = name
             seen.add(whole)
     if not found:
         raise FileNotFoundError(
-            f"IMAGES: {', '.join(map(repr, arguments[:3]))} hold nothing but what --output is to "
-            "replace; name other images."
+            f"IMAGES: {', '.join(map(repr, map(printable, arguments[:3])))} hold nothing but what "
+            "--output is to replace; name other images."
         )
+    if passed_over:
+        print(told(list(dict.fromkeys(passed_over))), file=sys.stderr)
     return found
+
+
+def _named(path: str) -> "tuple[list[tuple[str, str]], list[PassedOver]]":
+    """The images of a file or folder, with their names, and what was passed over.
+
+    Raises:
+        FileNotFoundError: it is neither.
+    """
+    from keras_cr.data.files import file_fault
+    from keras_cr.data.walk import Walk
+
+    if os.path.isdir(path):
+        walk = Walk()
+        images = walk.images(path)
+        return [(image, os.path.relpath(image, path)) for image in images], walk.passed_over
+    if not os.path.isfile(path) and (fault := file_fault(path)):
+        raise FileNotFoundError(f"IMAGES: {printable(path)!r}: {fault}.")
+    return [(path, os.path.basename(path))], []
+
+
+def _matching(pattern: str) -> "tuple[list[tuple[str, str]], list[PassedOver]]":
+    """As `_named`, of all that a pattern matches."""
+    from keras_cr.data.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+    from keras_cr.data.walk import FORMAT, PassedOver
+
+    images, passed_over = [], []
+    for path in sorted(_expanded(pattern)):
+        if os.path.isdir(path):
+            inside, others = _named(path)
+            images += inside
+            passed_over += others
+        elif path.lower().endswith(UNREAD_SUFFIXES):
+            passed_over.append(PassedOver(path, FORMAT))
+        elif path.lower().endswith(IMAGE_SUFFIXES):
+            if os.path.isfile(path):
+                images.append((path, os.path.basename(path)))
+            else:
+                passed_over.append(PassedOver(path, "no regular file"))
+    return images, passed_over
+
+
+def _expanded(pattern: str) -> list[str]:
+    """`glob.glob(pattern, recursive=True)`, but `**` enters each real folder once."""
+    from keras_cr.data.walk import Walk
+
+    parts = pattern.split(os.sep)
+    if "**" not in parts:
+        return glob.glob(pattern)
+    place = parts.index("**")
+    before, after = os.sep.join(parts[:place]), os.sep.join(parts[place + 1 :])
+    before += os.sep if parts[:place] == [""] else ""
+    found = []
+    for base in glob.glob(before) if before else [os.curdir]:
+        for folder in Walk().folders(base) if os.path.isdir(base) else ():
+            folder = os.path.normpath(folder) if not before else folder
+            inside = "" if folder == os.curdir else glob.escape(os.path.join(folder, ""))
+            found += _expanded(inside + after) if after else [folder]
+    return found
+
+
+def _real(path: str) -> str:
+    """A file's own name in its real folder: a link to a file is another file."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -73,7 +142,7 @@ def readable_images(
     """The images of `args.images` as a data set without labels, and their names.
 
     Args:
-        args: with `images` and `skip_bad`.
+        args: with `images`, `skip_bad` and `max_pixels`.
         without: as for `find_images`.
 
     Raises:
@@ -84,7 +153,7 @@ def readable_images(
 
     found = find_images(args.images, without)
     dataset = FineGrainedDataset(
-        name=", ".join(args.images[:3]) + (", ..." if len(args.images) > 3 else ""),
+        name=", ".join(map(printable, args.images[:3])) + (", ..." if len(args.images) > 3 else ""),
         images=list(found),
         labels=None,
         class_names=[],
@@ -97,12 +166,13 @@ def readable_images(
 def checked(
     dataset: "FineGrainedDataset", args: argparse.Namespace
 ) -> "tuple[FineGrainedDataset, list[str]]":
-    """`keras_cr.data.check_images` as `--skip-bad` says; tells on stderr what is left out."""
+    """`keras_cr.data.check_images` as the flags say; tells on stderr what is left out."""
     from keras_cr.data import check_images
 
-    dataset, bad = check_images(dataset, skip_bad=args.skip_bad)
+    dataset, bad = check_images(dataset, skip_bad=args.skip_bad, max_pixels=args.max_pixels)
     if bad:
-        print(f"Left out {len(bad)} unreadable images:", *bad, sep="\n  ", file=sys.stderr)
+        paths = map(printable, bad)
+        print(f"Left out {len(bad)} unreadable images:", *paths, sep="\n  ", file=sys.stderr)
     return dataset, bad
 
 

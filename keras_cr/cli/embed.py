@@ -1,7 +1,8 @@
 """Embed images and write their embeddings to a file.
 
 The file holds the images' paths and, row by row, their embeddings: vectors of unit length, whose
-dot product is the cosine similarity of two images. FILE.npz has the arrays `paths` and `embedding`
+dot product is the cosine similarity of two images. Bytes of a path that are no UTF-8 are spelled
+out in FILE.parquet, `\\xfc`, which knows text alone. FILE.npz has the arrays `paths` and `embedding`
 (N, C) float32; FILE.parquet the columns `path` and `embedding`, and in the schema's metadata the
 preset, the image size, the pooling and the version.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_cr._files import whole_file
+from keras_cr._text import printable
 from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder
 from keras_cr.cli._images import batches, readable_images
 from keras_cr.cli._output import check_file
@@ -81,7 +83,7 @@ def write_parquet(
     vectors = pyarrow.FixedSizeListArray.from_arrays(
         pyarrow.array(embedding.reshape(-1)), embedding.shape[1]
     )
-    table = pyarrow.table({"path": pyarrow.array(paths, "string"), "embedding": vectors})
+    table = pyarrow.table({"path": list(map(printable, paths)), "embedding": vectors})
     parquet.write_table(table.replace_schema_metadata(about), path)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_cr._progress import Progress
+from keras_cr._text import printable
 from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder
 from keras_cr.cli._images import batches, picture_names, readable_images
 from keras_cr.cli._output import check_folder, folder_output
@@ -96,7 +97,7 @@ def draw(
                 detections.append(responses)
     maps = np.concatenate(maps)
     np.savez(folder / MAPS, paths=np.array(dataset.images), overlays=np.array(pictures), maps=maps)
-    files = [Path(path).name for path in dataset.images]
+    files = [printable(Path(path).name) for path in dataset.images]
     with Progress("Drawing the sheets", leave=False):
         titles = [files[row] for row in rows]
         rationale_grid(np.stack(shown), maps[rows], folder / SHEET, titles=titles, alpha=args.alpha)

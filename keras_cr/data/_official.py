@@ -1,11 +1,14 @@
 """What the readers of official folders share: tables of text, and the checks of every listing."""
 
+import codecs
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from keras_cr._text import printable
 
 
 def find_root(data_dir: str | os.PathLike, folders: Sequence[str], file: str) -> Path | None:
@@ -79,7 +82,7 @@ def read_names(path: Path, layout: str) -> list[str]:
 
 
 def check_listed(images: Sequence[Path], listing: Path, archive: str) -> None:
-    """Raises FileNotFoundError if a listed image is missing.
+    """Raises FileNotFoundError if a listed image is missing, or is no regular file.
 
     Args:
         images: The listed files.
@@ -87,8 +90,9 @@ def check_listed(images: Sequence[Path], listing: Path, archive: str) -> None:
         archive: What to extract again.
     """
     if missing := [path for path in images if not path.is_file()]:
+        what = "no regular file" if missing[0].exists() else "missing"
         raise FileNotFoundError(
-            f"{missing[0]}: listed in {listing} but missing, as are {len(missing)} of "
+            f"{printable(missing[0])}: listed in {listing} but {what}, as are {len(missing)} of "
             f"{len(images)} listed files; extract {archive} again."
         )
 
@@ -104,7 +108,15 @@ def check_classes(labels: np.ndarray, class_names: Sequence[str], listing: Path)
 
 
 def _lines(path: Path) -> list[str]:
+    """A text file's lines, without the mark of its encoding that some editors write first."""
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path}: is text in UTF-16; save it as UTF-8.")
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not text in UTF-8 ({error.reason}).") from None
+        number = data[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path}:{number}: is not text in UTF-8 ({error.reason}); save the file as UTF-8."
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # names may hold other breaks

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import load_image
+from keras_cr.data.files import UnreadableImageError
 
 MEMORY = "memory"
 _UNFINISHED = ".part"  # the suffix of a file that is being written
@@ -92,7 +93,8 @@ def check_cache(dataset: FineGrainedDataset, cache: str | os.PathLike | None) ->
         new = [dataset.images[row] for row in np.flatnonzero(~_exist(files))]
         room, where = shutil.disk_usage(folder).free, f"are free in {str(folder)!r}"
         way_out = "name a folder on another disk"
-    if room is not None and (needed := _decoded_bytes(new, dataset.crop_bottom)) > room:
+    needed = _decoded_bytes(new, dataset.crop_bottom, dataset.max_pixels)
+    if room is not None and needed > room:
         raise ValueError(
             f"cache: {len(new)} images of {dataset.name!r} decoded take {needed / 1e9:.2g} GB, "
             f"and {room / 1e9:.2g} GB {where}; {way_out}, make the files' images smaller, or leave "
@@ -179,12 +181,12 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _decoded_bytes(paths: list[str], crop_bottom: int) -> float:
+def _decoded_bytes(paths: list[str], crop_bottom: int, max_pixels: int) -> float:
     """About what the images take as pixels, by a sample of them."""
     sizes = []
     for row in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE), dtype=int):
-        with contextlib.suppress(tf.errors.OpError):  # told of where all images are checked
-            sizes.append(math.prod(load_image(paths[row], crop_bottom).shape))
+        with contextlib.suppress(UnreadableImageError):  # told of where all images are checked
+            sizes.append(math.prod(load_image(paths[row], crop_bottom, max_pixels).shape))
     return len(paths) * sum(sizes) / max(len(sizes), 1)
 
 

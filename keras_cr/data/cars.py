@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cr.data._layout import folders_in, split_of
 from keras_cr.data._official import check_classes, check_listed, find_root
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.folder import read_image_folder
@@ -64,7 +65,9 @@ def read_cars(data_dir: str | os.PathLike | None) -> FineGrainedDataset:
     if root := find_root(given, _FOLDERS, "cars_annos.mat"):
         return _read_single_list(root)
     for root in (given, *(given / folder for folder in _FOLDERS)):
-        if (root / "train").is_dir() and (root / "test").is_dir():
+        if root.is_dir() and {"train", "test"} <= {
+            split_of(path.name) for path in folders_in(root)
+        }:
             return dataclasses.replace(read_image_folder(root), name=_NAME)
     raise FileNotFoundError(
         f"data_dir: {os.fspath(data_dir)!r} holds no layout of Stanford Cars; it must hold "

@@ -1,11 +1,13 @@
 """The one shape every source of images is read into: paths or pixels, labels, splits, places."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
+from keras_cr.data.files import MAX_PIXELS, check_max_pixels
 from keras_cr.data.splits import stratified_share
 
 
@@ -28,10 +30,13 @@ class FineGrainedDataset:
             bool or uint8 (foreground from half the range up); or None.
         crop_bottom: Rows at the bottom of every file, and of its mask, that are no part of the
             picture and are cut off when it is read, such as the banner of FGVC-Aircraft's.
+        max_pixels: The most pixels an image file, or a mask, may have; a larger one is refused by
+            its header, whoever reads it. A small file can hold a picture that fills the memory.
 
     Raises:
         ValueError: A field's length is not N, `labels` leave the range of `class_names`, `images`
-            is an array that is not uint8 (N, H, W, 3), or `crop_bottom` is negative or set for one.
+            is an array that is not uint8 (N, H, W, 3), `crop_bottom` is negative or set for one, or
+            `max_pixels` is not positive.
 
     Example:
 
@@ -51,6 +56,7 @@ class FineGrainedDataset:
     boxes: np.ndarray | None = None
     masks: list[str | None] | np.ndarray | None = None
     crop_bottom: int = 0
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
         images = self.images
@@ -61,12 +67,13 @@ class FineGrainedDataset:
                     f"{images.dtype} of shape {images.shape}."
                 )
         else:
-            self._set("images", [str(path) for path in images])
+            self._set("images", [os.fsdecode(path) for path in images])
         if self.crop_bottom < 0 or (self.crop_bottom and isinstance(images, np.ndarray)):
             raise ValueError(
                 "crop_bottom: must be 0 or more, and 0 for pixels in an array (slice them); "
                 f"received {self.crop_bottom}."
             )
+        check_max_pixels(self.max_pixels)
         self._set("class_names", list(self.class_names))
         self._set("is_train", np.asarray(self.is_train, dtype=bool))
         if self.labels is not None:
@@ -77,7 +84,7 @@ class FineGrainedDataset:
                 raise ValueError(f"boxes: must be of shape (N, 4); received {boxes.shape}.")
             self._set("boxes", boxes)
         if self.masks is not None and not isinstance(self.masks, np.ndarray):
-            self._set("masks", [None if path is None else str(path) for path in self.masks])
+            self._set("masks", [path and os.fsdecode(path) for path in self.masks])
         for field in ("labels", "is_train", "boxes", "masks"):
             value = getattr(self, field)
             if value is not None and len(value) != len(images):

@@ -1,14 +1,26 @@
-"""Any images: one folder a class, with or without train/ and test/ above them; or no classes."""
+"""Any images: one folder a class, with or without splits above them; or no classes."""
 
 import os
+import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from keras_cr._text import printable
+from keras_cr.data._layout import (
+    UNLABELLED,
+    Layout,
+    check_same_classes,
+    class_images,
+    layout_of,
+)
 from keras_cr.data.dataset import FineGrainedDataset
+from keras_cr.data.walk import PassedOver, Walk, told
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 HELD_OUT = 0.2  # share of each class, where test images are wanted and none are set apart
+OUT_OF_SPLIT = "outside any split"
+_ROLES = ("train", "test", "out")
 
 
 def read_image_folder(
@@ -16,13 +28,20 @@ def read_image_folder(
     test_fraction: float | None = 0.0,
     seed: int = 0,
     unlabelled: bool = False,
+    validation: Literal["train", "test", "out"] | None = None,
 ) -> FineGrainedDataset:
     """Reads class folders, `data_dir/CLASS/...`, or `data_dir/{train,test}/CLASS/...`.
 
-    A class's images may lie in folders below its own. Hidden files (`._` ones among them) and
-    files with other suffixes than .jpg .jpeg .png .bmp .gif are passed over. A `train` folder that
-    holds folders makes the second layout; its test images are in `test`, or in `val` where there
-    is no `test`.
+    A class's images may lie in folders below its own. Files are read by their suffix: .jpg .jpeg
+    .jpe .jfif .png .bmp .dib .gif .webp .jxl. Hidden files and folders (`._` ones among them) and
+    those of systems (`__MACOSX`, `@eaDir`) are left alone; every other file that looks like an
+    image and is not read is counted and named in a warning. Links are followed, each real folder
+    once.
+
+    Splits are known by the usual names in any case: train, training; test, testing; val, valid,
+    validation, dev, eval. A training folder that holds folders makes the second layout. Where
+    there is no test folder, the validation folder's images are the test images; where there is
+    one, they are left out with a warning, unless `validation` says otherwise.
 
     Args:
         data_dir: The folder.
@@ -30,8 +49,10 @@ def read_image_folder(
             folder has no split of its own. A class keeps at least one training image. None takes
             the folder's own test images, or a fifth where it has none.
         seed: Decides which images are set aside.
-        unlabelled: Whether images with no folder beside them are read as images without labels, all
-            of them for training, instead of refused.
+        unlabelled: Whether images with no class folder are read as images without labels, instead
+            of refused: all for training where they lie in `data_dir` itself.
+        validation: What the images of a validation folder are: `"train"` or `"test"` images beside
+            those of that split's own folder, or left `"out"`. None: as above.
 
     Returns:
         The images sorted by class and path, classes sorted by name, without boxes and masks.
@@ -41,107 +62,143 @@ def read_image_folder(
         FileNotFoundError: `data_dir` is not a folder.
         PermissionError: A folder in it may not be read.
         ValueError: There are fewer than two classes, a class without images, a test class that is
-            not in `train`, or a `test_fraction` outside [0, 1) or given beside a test folder.
+            not in the training folder, a folder that is no split beside those that are, a folder
+            that two classes or splits share by a link, or a `test_fraction` outside [0, 1) or given
+            beside a test folder; or `validation` is another word.
+
+    Warns:
+        UserWarning: Something that looks like images was passed over; it says what.
 
     Example:
 
     >>> dataset = read_image_folder("flowers", test_fraction=0.2)
     >>> train, test = dataset.split("train"), dataset.split("test")
     """
+    dataset, passed_over, remarks = read_folder(
+        data_dir, test_fraction, seed, unlabelled, validation
+    )
+    if text := told(passed_over):
+        remarks = [*remarks, text]
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=2)
+    return dataset
+
+
+def read_folder(
+    data_dir: str | os.PathLike,
+    test_fraction: float | None = 0.0,
+    seed: int = 0,
+    unlabelled: bool = False,
+    validation: str | None = None,
+) -> tuple[FineGrainedDataset, list[PassedOver], list[str]]:
+    """`read_image_folder`, with what it would warn of: what was passed over, and other remarks."""
     root = Path(data_dir).expanduser()
     if not root.is_dir():
-        raise FileNotFoundError(f"data_dir: {str(root)!r} is not a folder; give one of images.")
+        raise FileNotFoundError(
+            f"data_dir: {printable(root)!r} is not a folder; give one of images."
+        )
     if test_fraction is not None and not 0 <= test_fraction < 1:
         raise ValueError(f"test_fraction: must lie in [0, 1); received {test_fraction}.")
-
-    if unlabelled and not _folders(root) and (images := image_files(root)):
-        return FineGrainedDataset(
-            name=root.resolve().name,
-            images=images,
-            labels=None,
-            class_names=[],
-            is_train=np.ones(len(images), dtype=bool),
-        )
-    train_root, test_root = root, None
-    if (root / "train").is_dir() and _folders(root / "train"):
-        train_root = root / "train"
-        test_root = next((root / n for n in ("test", "val") if (root / n).is_dir()), None)
-    if test_fraction is None:
-        test_fraction = 0.0 if test_root else HELD_OUT
-    if test_root and test_fraction:
+    if validation not in (None, *_ROLES):
         raise ValueError(
-            f"test_fraction: {test_fraction} asks for a split, but {str(test_root)!r} already is "
-            "one; leave test_fraction at 0, or give the train folder as data_dir."
+            f"validation: must be one of {', '.join(_ROLES)} or None; received {validation!r}."
         )
-    train, test = _classes(train_root), _classes(test_root) if test_root else {}
-    if foreign := sorted(set(test) - set(train)):
-        raise ValueError(
-            f"data_dir: {str(test_root)!r} has classes that {str(train_root)!r} lacks: "
-            f"{', '.join(foreign[:5])}; both must hold the same class folders."
-        )
-    generator = np.random.default_rng(seed)
-    images, labels, is_train = [], [], []
-    for label, name in enumerate(train):
-        kept = np.ones(len(train[name]), dtype=bool)
-        held_out = min(round(test_fraction * len(kept)), len(kept) - 1)
-        kept[generator.permutation(len(kept))[:held_out]] = False
-        tests = test.get(name, [])
-        images += [*train[name], *tests]
-        labels += [label] * (len(kept) + len(tests))
-        is_train += [*kept, *[False] * len(tests)]
-    return FineGrainedDataset(
-        name=root.resolve().name,
+    walk = Walk()
+    walk.claim_above(root)
+    layout = layout_of(root, walk)
+    parts = _parts(layout, root, test_fraction, validation, walk)
+    if layout.splits:
+        loose = walk.loose_images(root)
+        walk.passed_over += [PassedOver(path, OUT_OF_SPLIT) for path in loose]
+    if layout.has_classes:
+        images, labels, is_train, class_names = _classes(parts, walk, test_fraction, seed)
+    else:
+        images, is_train = _without_classes(parts, walk, root, unlabelled)
+        labels, class_names = None, []
+    dataset = FineGrainedDataset(
+        name=printable(root.resolve().name),
         images=images,
-        labels=np.array(labels, dtype="int32"),
-        class_names=list(train),
+        labels=labels,
+        class_names=class_names,
         is_train=np.array(is_train, dtype=bool),
     )
+    return dataset, walk.passed_over, layout.remarks
 
 
-def _classes(root: Path) -> dict[str, list[str]]:
-    """Class name -> sorted image paths, or the error that says what was found instead."""
-    classes = {folder.name: image_files(folder) for folder in _folders(root)}
-    if len(classes) < 2:
-        loose = len(image_files(root)) - sum(map(len, classes.values()))
-        found = f"one class folder ({next(iter(classes))})" if classes else "no class folder"
+Parts = dict[str, list[Path]]  # "train" and "test" -> the folders whose images it has
+
+
+def _parts(
+    layout: Layout, root: Path, test_fraction: float | None, validation: str | None, walk: Walk
+) -> Parts:
+    """Decides what becomes of each split's folder."""
+    if not layout.splits:
+        return {"train": [root], "test": []}
+    for folder in layout.splits.values():
+        walk.claim(str(folder))
+    parts = {split: [layout.splits[split]] if split in layout.splits else [] for split in _ROLES}
+    if held := layout.splits.get("validation"):
+        role = validation or ("out" if parts["test"] else "test")
+        parts[role].append(held)
+        if role == "out":
+            images = walk.images(held)
+            layout.remarks.append(
+                f"Left out {len(images)} validation images in {printable(held)!r}; to train on "
+                "them, move them into the training folder, or give read_image_folder "
+                "validation='train'."
+            )
+    if parts["test"] and test_fraction:
         raise ValueError(
-            f"data_dir: {str(root)!r} holds {found} and {loose} images outside any; "
-            "put the images into one folder a class, two classes or more; a folder that holds "
-            "images and no folder is read without labels by recipes/train_folder.py "
-            "(unlabelled=True)."
+            f"test_fraction: {test_fraction} asks for a split, but "
+            f"{printable(parts['test'][0])!r} already is one; leave test_fraction at 0, or give "
+            "the train folder as data_dir."
         )
-    if empty := [name for name, images in classes.items() if not images]:
+    return parts
+
+
+def _classes(
+    parts: Parts, walk: Walk, test_fraction: float | None, seed: int
+) -> tuple[list[str], np.ndarray, list[bool], list[str]]:
+    """Images, labels, whether they are training images, and the classes' names."""
+    found = {}
+    for split in ("train", "test"):
+        found[split] = {}
+        for root in parts[split]:
+            prefix = f"{root.name}/" if parts["train"] != [root] or parts["test"] else ""
+            classes = class_images(root, walk, prefix)
+            if root != parts["train"][0]:
+                check_same_classes(found["train"], classes, parts["train"][0], root)
+            for name, images in classes.items():
+                found[split].setdefault(name, []).extend(images)
+    if test_fraction is None:
+        test_fraction = 0.0 if parts["test"] else HELD_OUT
+    generator = np.random.default_rng(seed)
+    images, labels, is_train = [], [], []
+    for label, name in enumerate(found["train"]):
+        own, tests = found["train"][name], found["test"].get(name, [])
+        kept = np.ones(len(own), dtype=bool)
+        held_out = min(round(test_fraction * len(kept)), len(kept) - 1)
+        kept[generator.permutation(len(kept))[:held_out]] = False
+        images += [*own, *tests]
+        labels += [label] * (len(own) + len(tests))
+        is_train += [*kept, *[False] * len(tests)]
+    return images, np.array(labels, dtype="int32"), is_train, list(found["train"])
+
+
+def _without_classes(
+    parts: Parts, walk: Walk, root: Path, unlabelled: bool
+) -> tuple[list[str], list[bool]]:
+    """Images, and whether they are training images."""
+    found = {
+        split: [path for folder in parts[split] for path in walk.loose_images(folder)]
+        for split in ("train", "test")
+    }
+    if not unlabelled or not found["train"]:
+        number = sum(map(len, found.values()))
+        seen = f" {text}" if (text := told(walk.passed_over)) else ""
         raise ValueError(
-            f"data_dir: {len(empty)} of {len(classes)} class folders in {str(root)!r} hold no "
-            f"image ({' '.join(IMAGE_SUFFIXES)}): {', '.join(empty[:5])}; fill or remove them."
+            f"data_dir: {printable(root)!r} holds no class folder and {number} images outside any; "
+            f"put the images into one folder a class, two classes or more; {UNLABELLED}.{seen}"
         )
-    return classes
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not _hidden(path.name))
-
-
-def image_files(root: str | os.PathLike) -> list[str]:
-    """The paths of the images in a folder and below it, sorted; hidden ones are passed over.
-
-    Raises:
-        OSError: A folder can't be read.
-    """
-
-    def fail(error: OSError):
-        raise error
-
-    found = []
-    for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        found += [
-            os.path.join(folder, name)
-            for name in names
-            if not _hidden(name) and name.lower().endswith(IMAGE_SUFFIXES)
-        ]
-    return sorted(found)
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    images = [*found["train"], *found["test"]]
+    return images, [True] * len(found["train"]) + [False] * len(found["test"])

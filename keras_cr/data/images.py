@@ -6,6 +6,7 @@ the same resize and crop, so a place in one is the same place in the other. Boxe
 those of the image as it is shown: turned as EXIF says, before `crop_bottom` cuts rows off.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,18 +15,28 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cr._progress import Verbose, tracked
+from keras_cr._text import printable
 from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.cache import cached
 from keras_cr.data.dataset import FineGrainedDataset
-from keras_cr.data.decode import decode_image, load_image
+from keras_cr.data.decode import (
+    DOES_NOT_DECODE,
+    FORMATS,
+    decode_image,
+    decode_mask,
+    load_image,
+    too_large,
+)
+from keras_cr.data.files import (
+    MAX_PIXELS,
+    UnreadableImageError,
+    check_files,
+    foreign_format,
+    read_file,
+)
 
 MIN_SIDE = 32  # pixels; there is nothing to be seen in less
-DOES_NOT_DECODE = "does not decode"
 _NAMED = 3  # bad files an error names before it only counts them
-
-
-class UnreadableImageError(ValueError):
-    """Image files that are missing, do not decode or are too small, named in the message."""
 
 
 def image_reader(
@@ -39,17 +50,27 @@ def image_reader(
             need no cache and get none. See `keras_cr.data.cache`.
 
     Raises:
+        UnreadableImageError: A file is missing, empty or no regular file.
         ValueError: The cache can't be written or is too large for the machine.
     """
+    images = dataset.images
+    if not isinstance(images, np.ndarray):
+        check_files(images, dataset.max_pixels)
+        images = file_names(images)
     with tf.device("CPU:0"):
-        images = tf.constant(dataset.images)  # captured, not written into the graph: no 2 GB limit
+        images = tf.constant(images)  # captured, not written into the graph: no 2 GB limit
     if isinstance(dataset.images, np.ndarray):
         return lambda index: tf.gather(images, index)
 
     def read(index):
-        return load_image(tf.gather(images, index), dataset.crop_bottom)
+        return load_image(tf.gather(images, index), dataset.crop_bottom, dataset.max_pixels)
 
     return read if cache is None else cached(read, dataset, cache)
+
+
+def file_names(paths: Sequence[str]) -> list[bytes]:
+    """Paths as TensorFlow takes them: as bytes, which need not be text in UTF-8."""
+    return [os.fsencode(path) for path in paths]
 
 
 def check_images(
@@ -57,6 +78,7 @@ def check_images(
     skip_bad: bool = False,
     workers: int | None = None,
     min_side: int = MIN_SIDE,
+    max_pixels: int | None = None,
     verbose: Verbose = "auto",
 ) -> tuple[FineGrainedDataset, list[str]]:
     """Decodes every image file once, so that a bad one is met before training and not in it.
@@ -66,24 +88,29 @@ def check_images(
         skip_bad: Whether to leave bad images out instead of raising.
         workers: Number of decoding threads; None takes one for each processor.
         min_side: Pixels that the shorter side of an image must have.
+        max_pixels: The most pixels an image may have, by its header, so that a small file can't
+            fill the memory; None takes the dataset's `max_pixels`. What is returned keeps it.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
         The dataset, without its bad images, and the paths of these.
 
     Raises:
-        UnreadableImageError: An image is missing, empty, may not be read, does not decode or is too
-            small, and `skip_bad` is False; or all are.
+        UnreadableImageError: An image is missing, empty, no regular file, may not be read, does not
+            decode, is too small or too large, and `skip_bad` is False; or all are.
+        ValueError: `max_pixels` is not positive.
 
     Example:
 
     >>> dataset, bad = check_images(read_image_folder("parts"), skip_bad=True)
     """
+    if max_pixels is not None:
+        dataset = dataclasses.replace(dataset, max_pixels=max_pixels)
     if isinstance(dataset.images, np.ndarray):
         return dataset, []
 
     def check(path):
-        return image_fault(path, dataset.crop_bottom, min_side)
+        return image_fault(path, dataset.crop_bottom, min_side, dataset.max_pixels)
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         found, total = pool.map(check, dataset.images), len(dataset)
@@ -92,7 +119,9 @@ def check_images(
     if not bad:
         return dataset, []
     if not skip_bad or len(bad) == len(dataset):
-        named = ", ".join(f"{dataset.images[row]} ({faults[row]})" for row in bad[:_NAMED])
+        named = ", ".join(
+            f"{printable(dataset.images[row])} ({faults[row]})" for row in bad[:_NAMED]
+        )
         named += ", ..." if len(bad) > _NAMED else ""
         way_out = "repair or remove them"
         if not skip_bad:
@@ -105,36 +134,40 @@ def check_images(
     return dataset.take(good), [dataset.images[row] for row in bad]
 
 
-def image_fault(path: str, crop_bottom: int = 0, min_side: int = MIN_SIDE) -> str | None:
+def image_fault(
+    path: str, crop_bottom: int = 0, min_side: int = MIN_SIDE, max_pixels: int = MAX_PIXELS
+) -> str | None:
     """Why an image file can't be used, in some words; None for a good one.
 
     Args:
         path: The file.
         crop_bottom: Rows at the bottom that are left out.
         min_side: Pixels that the shorter side must have.
+        max_pixels: Pixels that the image may have at most.
     """
     try:
-        data = tf.io.read_file(path)
-    except tf.errors.NotFoundError:
-        return "missing"
-    except tf.errors.PermissionDeniedError:
-        return "no permission to read it"
-    except tf.errors.OpError:
-        return "can't be read"
-    return data_fault(data, crop_bottom, min_side)
+        data = read_file(path, max_pixels)
+    except UnreadableImageError as error:
+        return error.fault
+    kind_and_text = data_fault(data, crop_bottom, min_side, max_pixels)
+    return kind_and_text and kind_and_text[1]
 
 
-def data_fault(data: tf.Tensor, crop_bottom: int = 0, min_side: int = MIN_SIDE) -> str | None:
-    """`image_fault` of the bytes of a file."""
-    if not tf.strings.length(data):
-        return "empty file"
+def data_fault(
+    data: bytes, crop_bottom: int = 0, min_side: int = MIN_SIDE, max_pixels: int = MAX_PIXELS
+) -> tuple[str, str] | None:
+    """As `image_fault`, of a file's bytes: its kind (`broken`, `small`, `large`), and in words."""
+    content = tf.constant(data)
+    if fault := too_large(content, max_pixels):
+        return "large", fault
     try:
-        height, width, _ = decode_image(data).shape
+        height, width, _ = decode_image(content, max_pixels).shape
     except tf.errors.OpError:
-        return DOES_NOT_DECODE
+        form = foreign_format(data)
+        return "broken", DOES_NOT_DECODE + (f", it is a {form} file" if form else "")
     if min(height - crop_bottom, width) < min_side:
         cut = f", {crop_bottom} rows of them cut off" if crop_bottom else ""
-        return f"{width} x {height} pixels{cut}, fewer than {min_side} on a side"
+        return "small", f"{width} x {height} pixels{cut}, fewer than {min_side} on a side"
     return None
 
 
@@ -184,11 +217,10 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
     for image, path in zip(images, map(os.fspath, paths), strict=True):
         try:
             pixels = resize_and_crop(load_image(path), image_size)
-        except tf.errors.OpError as error:
-            missing = isinstance(error, tf.errors.NotFoundError)
+        except UnreadableImageError as error:
+            fault = "does not exist" if error.fault == "missing" else error.fault
             raise UnreadableImageError(
-                f"paths: {path!r} {'does not exist' if missing else 'does not decode'}; "
-                "give files in JPEG, PNG, BMP or GIF."
+                f"paths: {printable(path)!r} {fault}; give files in {FORMATS}."
             ) from error
         image[:] = np.rint(np.clip(pixels, 0, 255))  # see image_batches
     return images
@@ -234,14 +266,18 @@ def foreground_batches(
             "boxes is None; give boxes, or take() the images that have a mask."
         )
     read = image_reader(dataset)
-    paths = tf.constant(paths, tf.string)
+    check_files([path for path in paths if path], dataset.max_pixels)
+    paths = tf.constant(file_names(paths), tf.string)
     boxes = tf.constant(np.zeros((len(dataset), 4), "float32") if boxes is None else boxes)
+
+    def load_mask(path):
+        return decode_mask(tf.io.read_file(path), dataset.max_pixels)
 
     def foreground(index):
         path = tf.gather(paths, index)
         return tf.cond(
             path != "",
-            lambda: _mask_foreground(cut(_load_mask(path)), image_size),
+            lambda: _mask_foreground(cut(load_mask(path)), image_size),
             lambda: _box_foreground(tf.gather(boxes, index), tf.shape(read(index)), image_size),
         )
 
@@ -275,11 +311,6 @@ def _geometry(shape: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Tensor]:
     sides = tf.cast(shape[:2], tf.float32)
     size = tf.cast(tf.round(sides * (image_size / tf.reduce_min(sides))), tf.int32)
     return size, (size - image_size) // 2
-
-
-def _load_mask(path: tf.Tensor) -> tf.Tensor:
-    mask = tf.io.decode_image(tf.io.read_file(path), channels=1, expand_animations=False)
-    return tf.ensure_shape(mask, (None, None, 1))
 
 
 def _mask_foreground(mask: tf.Tensor, image_size: int) -> tf.Tensor:

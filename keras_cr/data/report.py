@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
+from keras_cr._text import printable
+
 OFFICIAL = {
     "aircraft": {"train": 6667, "test": 3333, "classes": 100},
     "cars": {"train": 8144, "test": 8041, "classes": 196},
@@ -24,8 +26,9 @@ class Finding:
     """Something that `verify` found.
 
     Args:
-        kind: As problems `layout`, `count`, `unreadable`, `truncated`, `small`, `leak`, `conflict`;
-            as notes `color`, `rotated`, `box`, `duplicate`, `hidden`.
+        kind: As problems `layout`, `count`, `unreadable`, `truncated`, `small`, `large`, `leak`,
+            `conflict`; as notes `color`, `rotated`, `box`, `duplicate`, `hidden`, `name`,
+            `passed_over`, `split`.
         text: What is the matter.
         path: The file, or None where it is about none.
     """
@@ -35,7 +38,7 @@ class Finding:
     path: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path + ': ' if self.path else ''}{self.text}"
+        return f"{self.kind}: {printable(self.path) + ': ' if self.path else ''}{self.text}"
 
 
 @dataclasses.dataclass
@@ -70,7 +73,7 @@ class Report:
         return {"ok": self.ok, **dataclasses.asdict(self)}
 
     def __str__(self) -> str:
-        lines = [f"{self.name} in {self.data_dir}"]
+        lines = [f"{self.name} in {printable(self.data_dir)}"]
         if self.train is not None:
             official = OFFICIAL.get(self.name, {})
             for name in ("train", "test", "classes"):

@@ -1,12 +1,11 @@
 """What each test image got: the rows that any comparison of two encoders is paired by."""
 
-import csv
 import os
 from pathlib import Path
 
 import numpy as np
 
-from keras_cr._files import whole_file
+from keras_cr._csv import read_csv, write_csv
 from keras_cr.evaluation.evaluate import Evaluation
 
 
@@ -41,11 +40,7 @@ def write_per_image(evaluation: Evaluation, path: str | os.PathLike) -> Path:
                     **{name: values[position].item() for name, values in columns.items()},
                 }
             )
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, table[0] if table else ("image", "label", "pooling"))
-        writer.writeheader()
-        writer.writerows(table)
-    return Path(path)
+    return write_csv(path, list(table[0]) if table else ["image", "label", "pooling"], table)
 
 
 def read_per_image(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
@@ -57,9 +52,7 @@ def read_per_image(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        names, rows = reader.fieldnames or [], list(reader)
+    names, rows = read_csv(path)
     result = {}
     for pooling in dict.fromkeys(row["pooling"] for row in rows):
         own = [row for row in rows if row["pooling"] == pooling]

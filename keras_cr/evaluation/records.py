@@ -1,11 +1,10 @@
 """One row a number, each with everything needed to read it."""
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_cr._files import whole_file
+from keras_cr._csv import write_csv
 
 FIELDS = (
     "dataset",
@@ -77,11 +76,7 @@ def write_records(metrics: dict, path: str | os.PathLike) -> Path:
     Returns:
         `path`.
     """
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        writer.writeheader()
-        writer.writerows(records(metrics))
-    return Path(path)
+    return write_csv(path, FIELDS, records(metrics))
 
 
 def _numbers(protocol: str, values: dict, pooling: str) -> Iterator[tuple[str, float, str]]:

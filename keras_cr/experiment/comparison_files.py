@@ -1,9 +1,9 @@
 """The files a comparison writes: for people, for spreadsheets, for programs."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from keras_cr._csv import write_csv
 from keras_cr._files import whole_file
 from keras_cr.evaluation import CONTROLS
 from keras_cr.experiment.comparison import COLUMNS, FIELDS, PAIRED
@@ -13,11 +13,7 @@ from keras_cr.experiment.outputs import write_json
 def write_comparison(output: Path, comparison: dict) -> None:
     """Writes `comparison.md`, `comparison.csv` and `comparison.json`, each whole or not at all."""
     write_json(output / "comparison.json", comparison)
-    table = output / "comparison.csv"
-    with whole_file(table) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        writer.writeheader()
-        writer.writerows(comparison["values"])
+    write_csv(output / "comparison.csv", FIELDS, comparison["values"])
     with whole_file(output / "comparison.md") as part:
         part.write_text(markdown(comparison), encoding="utf-8")
 

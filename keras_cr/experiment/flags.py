@@ -158,6 +158,11 @@ def _flags() -> dict[str, dict]:
         "--seed": {"type": int, "help": "of weights, order, views and evaluation"},
         "--precision": {"choices": PRECISIONS, "help": "dtype policy"},
         "--skip-bad": switch | {"help": "leave unreadable images out instead of stopping"},
+        "--max-pixels": {
+            "type": int,
+            "metavar": "N",
+            "help": "pixels an image may have at most; its header tells (default: 120 million)",
+        },
         "--cache": {
             "metavar": "memory|DIR",
             "help": "keep the decoded training images, in memory or in a folder that later runs "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from keras_cr._text import printable
 from keras_cr.experiment.outputs import write_json
 from keras_cr.experiment.settings import Settings
 from keras_cr.version import __version__
@@ -67,7 +68,7 @@ def open_output(output: Path, settings: Settings, run: str | None) -> None:
 def source_of(settings: Settings) -> dict:
     """Where a run's results come from: command, date, seed and versions."""
     return {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": printable(shlex.join(["python", *sys.argv])),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seed": settings.seed,
         "keras_cr": __version__,

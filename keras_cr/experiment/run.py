@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from keras_cr._progress import Progress, announce
+from keras_cr._text import encodable_output, printable
 from keras_cr.data import (
     Augmentation,
     FineGrainedDataset,
@@ -101,7 +102,9 @@ class Run:
         dataset = read(settings.data_dir)
         if settings.validation_fraction:  # the test images are not even opened
             dataset = dataset.hold_out(settings.validation_fraction)
-        dataset, skipped = check_images(dataset, skip_bad=settings.skip_bad)
+        dataset, skipped = check_images(
+            dataset, skip_bad=settings.skip_bad, max_pixels=settings.max_pixels
+        )
         if settings.epochs and settings.batch_size > (images := int(dataset.is_train.sum())):
             raise ValueError(
                 f"`batch_size` must be at most the number of training images, {images} in "
@@ -134,7 +137,8 @@ class Run:
         """
         settings, dataset, output = self.settings, self.dataset, self.output
         if self.skipped:
-            print(f"Skipped {len(self.skipped)} unreadable images: {', '.join(self.skipped[:3])}")
+            skipped = ", ".join(map(printable, self.skipped[:3]))
+            print(f"Skipped {len(self.skipped)} unreadable images: {skipped}")
         name = self._name()
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
@@ -281,6 +285,7 @@ def main(
         augmentation: as for `Run.prepare`.
         **defaults: the recipe's settings, by the names of `Settings`.
     """
+    encodable_output()
     settings = parse_settings(description, **defaults)
     try:
         prepared = Run.prepare(settings, read, build_backbone, augmentation)

@@ -78,6 +78,9 @@ class Settings:
         seed: of weights, order, views and the evaluation's draws.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         skip_bad: leave unreadable images out instead of stopping before training.
+        max_pixels: pixels an image may have at most, as its header says; a larger one is refused,
+            or left out with `skip_bad`, before it takes any memory. None is the data set's own, as
+            a rule 120 million.
         cache: `memory`, or a folder, keeps the decoded training images, so that each file is
             decoded once and not in every epoch; None keeps nothing. The views are the same.
         monitor_every: epochs from one k-NN accuracy on training images to the next; 0 for none.
@@ -114,6 +117,7 @@ class Settings:
     seed: int = 0
     precision: str = "float32"
     skip_bad: bool = False
+    max_pixels: int | None = None
     cache: str | None = None
     monitor_every: int = 0
     tensorboard: bool = False
@@ -128,6 +132,8 @@ class Settings:
                 raise ValueError(
                     f"`{name}` must be {least} or more. Received: {getattr(self, name)}"
                 )
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise ValueError(f"--max-pixels must be 1 or more. Received: {self.max_pixels}")
         if self.learning_rate <= 0:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}")
         if self.resume and self.output is None:

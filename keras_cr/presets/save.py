@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_cr._text import printable
 from keras_cr.presets.atomic import absolute, is_litter, replace, staging
 from keras_cr.presets.config import describe
 from keras_cr.presets.errors import OccupiedFolderError, PresetError
@@ -91,7 +92,7 @@ def save_preset(
             "keras_cr": __version__,
             "keras": keras.__version__,
             "class": config["registered_name"],
-            "name": folder.name if name is None else name,
+            "name": printable(folder.name) if name is None else name,
             "parameters": model.count_params(),
             "source": source or {},
             "metrics": metrics or {},

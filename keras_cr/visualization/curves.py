@@ -1,11 +1,11 @@
 """Training curves as small multiples."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from keras_cr._csv import read_csv
 from keras_cr.visualization._optional import optional
 from keras_cr.visualization._sheet import BLUE, ORANGE
 from keras_cr.visualization.picture import Picture
@@ -88,9 +88,8 @@ def _draw(axis, epochs: np.ndarray, values: np.ndarray, color: str, label: str) 
 
 
 def _read(path: str | os.PathLike) -> dict[str, list[str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        names, *rows = list(csv.reader(file)) or [[]]
-    return {name: [row[i] if i < len(row) else "" for row in rows] for i, name in enumerate(names)}
+    names, rows = read_csv(path)
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def _number(value) -> float:

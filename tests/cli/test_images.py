@@ -55,7 +55,7 @@ def test_home_and_what_is_left_out(photos, monkeypatch):
     [
         ("absent.png", "is no file or folder, and no image matches it"),
         ("*.txt", "is no file or folder, and no image matches it"),
-        (".cache", r"holds no image \(.jpg .jpeg .png .bmp .gif\)"),
+        (".cache", r"holds no image \(.jpg .jpeg .jpe .* .webp .jxl\)\."),
     ],
 )
 def test_arguments_without_images(photos, argument, message):

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import tensorflow as tf
 
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import load_image
 from keras_cr.data.download import Archive
-from keras_cr.data.images import UnreadableImageError, image_fault
+from keras_cr.data.files import UnreadableImageError
 from keras_cr.data.report import odd_counts
 
 try:
@@ -143,9 +142,9 @@ class Builder(core.GeneratorBasedBuilder, skip_registration=True):
         for row, path in enumerate(dataset.images):
             try:
                 height, width, _ = load_image(path).shape
-            except tf.errors.OpError as error:
+            except UnreadableImageError as error:
                 raise UnreadableImageError(
-                    f"{path}: {image_fault(path)}; repair it, or extract its archive again."
+                    f"{path}: {error.fault}; repair it, or extract its archive again."
                 ) from error
             name = Path(path).relative_to(root).as_posix()
             example = {"image": path, "label": int(dataset.labels[row]), "filename": name}

@@ -4,6 +4,8 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 
+from keras_cr._text import printable
+
 _VOID = ("img", "link", "meta")
 
 
@@ -27,7 +29,7 @@ def el(name: str, /, *children, **attributes) -> Markup:
         if value is True:
             parts.append(key)
         elif value is not None and value is not False:
-            parts.append(f'{key}="{html.escape(str(value))}"')
+            parts.append(f'{key}="{_escaped(value)}"')
     opening = f"<{' '.join(parts)}>"
     return Markup(opening if name in _VOID else f"{opening}{join(children)}</{name}>")
 
@@ -39,7 +41,7 @@ def join(children: Iterable) -> Markup:
         if isinstance(child, list | tuple):
             parts.append(join(child))
         elif child is not None:
-            parts.append(child if isinstance(child, Markup) else html.escape(str(child)))
+            parts.append(child if isinstance(child, Markup) else _escaped(child))
     return Markup("".join(parts))
 
 
@@ -82,6 +84,10 @@ def facts(pairs: Iterable[tuple], **attributes) -> Markup:
         el("div", el("dt", name), el("dd", value)) for name, value in pairs if value is not None
     ]
     return el("dl", lines, **attributes)
+
+
+def _escaped(value) -> str:
+    return html.escape(printable(str(value)))
 
 
 def _is(cell, name: str) -> bool:

@@ -1,9 +1,8 @@
 """The section of what was done, in full, and all numbers as a file."""
 
-import csv
-import io
 import json
 
+from keras_cr._csv import csv_text
 from keras_cr.evaluation.records import FIELDS, records
 from keras_cr.evaluation.report.html import Markup, data_uri, el, table
 from keras_cr.evaluation.report.numbers import protocol_name, reason
@@ -35,11 +34,7 @@ def _records(subject: Subject) -> Markup | None:
     rows = records(subject.metrics)
     if not rows:
         return None
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, FIELDS)
-    writer.writeheader()
-    writer.writerows(rows)
-    address = data_uri(file.getvalue().encode(), "text/csv;charset=utf-8")
+    address = data_uri(csv_text(FIELDS, rows).encode(), "text/csv;charset=utf-8")
     cells = [
         [f"{row[name]:.4f}" if name == "value" else _text(row[name]) for name in COLUMNS]
         for row in rows

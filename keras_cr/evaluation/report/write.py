@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_cr._files import whole_file
 from keras_cr._numbers import as_whole
 from keras_cr._progress import Progress, Verbose
+from keras_cr._text import printable
 from keras_cr.evaluation.evaluate import Evaluation
 from keras_cr.evaluation.report.classes import classes
 from keras_cr.evaluation.report.gallery import gallery
@@ -100,5 +101,5 @@ def training(subject: Subject) -> Markup:
 def write_text(path: str | os.PathLike, text: str) -> Path:
     """Writes a text file, whole or not at all; its folder is made."""
     with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(printable(text), encoding="utf-8")
     return Path(path)

@@ -1,0 +1,196 @@
+"""Image files in folders, where links may lead anywhere: each real folder is searched once.
+
+A link to the folder it lies in would give every image some forty times, one to the folder above
+would give the images of all classes to one, and two of them would never end.
+"""
+
+import collections
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from keras_cr._text import printable
+from keras_cr.data.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+
+_SYSTEM = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
+_NAMED = 3  # files a message names before it only counts them
+SEARCHED = "that link to a folder which is searched already"
+BROKEN = "that link to nothing"
+FORMAT = "in a format that is not read"
+
+
+@dataclasses.dataclass(frozen=True)
+class PassedOver:
+    """Something that looks like images and is not read: where it is, and why."""
+
+    path: str
+    why: str
+
+
+def is_hidden(name: str) -> bool:
+    """Whether files and folders of that name are none of a user's images."""
+    return name.startswith(".") or name in _SYSTEM
+
+
+class Walk:
+    """A search through folders, of which each is entered once, whatever leads to it.
+
+    What looks like images and is not taken is kept in `passed_over`.
+
+    Example:
+
+    >>> walk = Walk()
+    >>> paths = walk.images("photos")
+    """
+
+    def __init__(self):
+        self.passed_over: list[PassedOver] = []
+        self._owners: dict[tuple[int, int], tuple[str, str | None]] = {}
+
+    def claim(self, folder: str | os.PathLike, owner: str | None = None) -> tuple[str, str | None]:
+        """Sets a folder aside as `owner`'s, or no class's.
+
+        Returns:
+            Who has it: the path that first led there, and its owner.
+        """
+        return self._owners.setdefault(_identity(folder), (os.fspath(folder), owner))
+
+    def is_claimed(self, folder: str | os.PathLike) -> bool:
+        """Whether a folder has been set aside or searched, by whatever path."""
+        return _identity(folder) in self._owners
+
+    def claim_above(self, folder: str | os.PathLike) -> None:
+        """Sets a folder and all that it lies in aside, so that no link leads up and out of it."""
+        above = os.path.realpath(folder)
+        self.claim(folder)
+        while (upper := os.path.dirname(above)) != above:
+            above = upper
+            self.claim(above)
+
+    def folders(self, root: str | os.PathLike, owner: str | None = None) -> Iterator[str]:
+        """`root`, unless it has been searched already, and the folders below it.
+
+        Raises:
+            ValueError: A link in a class leads to a folder of another one.
+            OSError: A folder can't be read.
+        """
+        for folder, _ in self._search(root, owner):
+            yield folder
+
+    def images(self, root: str | os.PathLike, owner: str | None = None) -> list[str]:
+        """The image files in `root` and below it, sorted; hidden ones are left out.
+
+        Args:
+            root: The folder. It is searched if nobody has claimed it, or `owner` has.
+            owner: What the images belong to, such as a class; no two may share a folder.
+
+        Raises:
+            ValueError: A link in a class leads to a folder of another one.
+            OSError: A folder can't be read.
+        """
+        found = []
+        for _, files in self._search(root, owner):
+            found += [entry.path for entry in files if self._is_image(entry)]
+        return sorted(found)
+
+    def loose_images(self, folder: str | os.PathLike) -> list[str]:
+        """The image files in a folder itself, sorted."""
+        with os.scandir(folder) as entries:
+            files = [entry for entry in entries if not is_hidden(entry.name) and not _leads(entry)]
+        return sorted(entry.path for entry in files if self._is_image(entry))
+
+    def _search(
+        self, root: str | os.PathLike, owner: str | None
+    ) -> Iterator[tuple[str, list[os.DirEntry]]]:
+        """Folders, each with its visible files; links come last, so real paths are kept."""
+        folders, links, entered = [os.fspath(root)], [], set()
+        while folders or links:
+            is_link = not folders
+            folder = (links if is_link else folders).pop()
+            first, other = self.claim(folder, owner)
+            if first != folder or _identity(folder) in entered:
+                if other is not None and owner is not None and other != owner:
+                    raise ValueError(
+                        f"data_dir: {printable(folder)!r} and {printable(first)!r} are one folder, "
+                        f"so its images would be of {printable(owner)!r} and of "
+                        f"{printable(other)!r}; remove the link."
+                    )
+                if is_link:
+                    self.passed_over.append(PassedOver(folder, SEARCHED))
+                continue
+            entered.add(_identity(folder))
+            with os.scandir(folder) as entries:
+                visible = [entry for entry in entries if not is_hidden(entry.name)]
+            below = sorted(filter(_leads, visible), key=lambda entry: entry.path, reverse=True)
+            folders += [entry.path for entry in below if not entry.is_symlink()]
+            links[:0] = [entry.path for entry in below if entry.is_symlink()]
+            yield folder, [entry for entry in visible if not _leads(entry)]
+
+    def _is_image(self, entry: os.DirEntry) -> bool:
+        """Whether a file is one to read; if it only looks so, it is noted."""
+        name = entry.name.lower()
+        readable = name.endswith(IMAGE_SUFFIXES)
+        if not readable and not name.endswith(UNREAD_SUFFIXES):
+            if "." not in name and _is_broken(entry):  # it may have led to a folder
+                self.passed_over.append(PassedOver(entry.path, BROKEN))
+            return False
+        why = None if readable else FORMAT
+        if not _is_regular(entry):
+            why = BROKEN if _is_broken(entry) else "no regular file"
+        if why:
+            self.passed_over.append(PassedOver(entry.path, why))
+        return why is None
+
+
+def image_files(root: str | os.PathLike) -> list[str]:
+    """The paths of the images in a folder and below it, sorted; hidden ones are passed over.
+
+    Raises:
+        OSError: A folder can't be read.
+    """
+    return Walk().images(root)
+
+
+def told(passed_over: Sequence[PassedOver]) -> str:
+    """What was passed over, counted and named, as a sentence; empty if nothing was."""
+    if not passed_over:
+        return ""
+    reasons = collections.defaultdict(list)
+    for each in passed_over:
+        reasons[each.why].append(each.path)
+    parts = [f"{len(paths)} {why} ({some(paths)})" for why, paths in reasons.items()]
+    way_out = "; save them as PNG or JPEG" if FORMAT in reasons else ""
+    things = "file or folder" if len(passed_over) == 1 else "files or folders"
+    counted = f"{len(passed_over)} {things} that may hold images"
+    return f"Passed over {counted}: {', '.join(parts)}{way_out}."
+
+
+def some(paths: Iterable[str]) -> str:
+    """The first few paths, for a message."""
+    paths = sorted(paths)
+    named = ", ".join(printable(path) for path in paths[:_NAMED])
+    return named + (", ..." if len(paths) > _NAMED else "")
+
+
+def _leads(entry: os.DirEntry) -> bool:
+    """Whether it is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_regular(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _is_broken(entry: os.DirEntry) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)
+
+
+def _identity(folder: str | os.PathLike) -> tuple[int, int]:
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
