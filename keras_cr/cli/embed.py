@@ -2,9 +2,9 @@
 
 The file holds the images' paths and, row by row, their embeddings: vectors of unit length, whose
 dot product is the cosine similarity of two images. Bytes of a path that are no UTF-8 are spelled
-out in FILE.parquet, `\\xfc`, which knows text alone. FILE.npz has the arrays `paths` and `embedding`
-(N, C) float32; FILE.parquet the columns `path` and `embedding`, and in the schema's metadata the
-preset, the image size, the pooling and the version.
+out in FILE.parquet, `\\xfc`, which knows text alone. FILE.npz has the arrays `paths` and
+`embedding` (N, C) float32; FILE.parquet the columns `path` and `embedding`, and in the schema's
+metadata the preset, the image size, the pooling and the version.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """A classifier on top of an encoder, for fine-tuning with plain `fit`."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -125,6 +127,14 @@ class CommonRationaleClassifier(ImageModel):
         features = self.standardize(embedding, training=training)
         return self.head(self.dropout(features, training=training))
 
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, y=None, *args, **kwargs):
+        if isinstance(y, np.ndarray | list) and len(y):
+            labels = np.asarray(y)
+            if labels.ndim == 1 or labels.shape[1:] == (1,):
+                self._check_range(labels, "y")
+        return super().fit(x, y, *args, **kwargs)
+
     def train_step(self, *args):
         if keras.backend.backend() == "jax":
             return super().train_step(*args)
@@ -199,20 +209,27 @@ class CommonRationaleClassifier(ImageModel):
         if labels.ndim == 2 and labels.shape[1] == self.num_classes:
             labels = labels.argmax(axis=1)
         labels = labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
-        if labels.shape != (count,) or labels.dtype.kind not in "iuf":
+        if labels.shape != (count,):
             raise ValueError(
                 f"`labels` must be ({count},) integers, one an image, or one-hot rows. Received: "
-                f"{labels.dtype} of shape {labels.shape}"
+                f"shape {labels.shape}"
             )
-        low, high = labels.min(), labels.max()
-        if low < 0 or high >= self.num_classes or (labels % 1).any():
-            raise ValueError(
-                f"`labels` must be integers from 0 to {self.num_classes - 1}, for num_classes="
-                f"{self.num_classes}. Received: values from {low} to {high}"
-            )
-        if low == high:
-            raise ValueError(f"`labels` must hold two classes or more. Received: only {low}")
+        self._check_range(labels, "labels")
+        if (labels == labels[0]).all():
+            raise ValueError(f"`labels` must hold two classes or more. Received: only {labels[0]}")
         return labels.astype("int64")
+
+    def _check_range(self, labels: np.ndarray, argument: str) -> None:
+        if labels.dtype.kind not in "biuf":
+            raise ValueError(
+                f"`{argument}` must be integers; of names, np.unique(names, return_inverse=True) "
+                f"makes some. Received: {labels.dtype}, such as {labels.flat[0]!r}"
+            )
+        if labels.min() < 0 or labels.max() >= self.num_classes or (labels % 1).any():
+            raise ValueError(
+                f"`{argument}` must be integers from 0 to {self.num_classes - 1}, for num_classes="
+                f"{self.num_classes}. Received: values from {labels.min()} to {labels.max()}"
+            )
 
     def save_to_preset(self, folder, **details):
         """Writes the classifier as a preset folder; see `keras_cr.presets.save_preset`."""

@@ -168,7 +168,7 @@ def test_fit_head_takes_data_sets_one_hot_labels_and_absent_classes(tmp_path):
         ([0.5, 1, 0, 1], "`labels` must be integers from 0 to 2"),
         ([1, 1, 1, 1], "two classes or more. Received: only 1"),
         ([0, 1, 1], r"`labels` must be \(4,\) integers.*shape \(3,\)"),
-        (["a", "b", "a", "b"], "`labels` must be .* integers"),
+        (["a", "b", "a", "b"], "`labels` must be integers; of names, np.unique.*such as 'a'"),
         (None, "`labels` must be given"),
     ],
 )
@@ -179,3 +179,18 @@ def test_labels_that_fit_head_refuses(labels, message):
         model.fit_head(np.full((4, 32, 32, 3), 99.0, "float32"), labels)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([1, 2, 3, 1]), "`y` must be integers from 0 to 2.*from 1 to 3"),
+        ([0, 1, -1, 2], "`y` must be integers from 0 to 2"),
+        (np.array(["oak", "elm", "oak", "elm"]), "`y` must be integers; of names.*'oak'"),
+    ],
+)
+def test_labels_that_fit_refuses(labels, message):
+    model = CommonRationaleClassifier(tiny_encoder(), 3)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=message):
+        model.fit(np.full((4, 32, 32, 3), 99.0, "float32"), labels, verbose=0)
