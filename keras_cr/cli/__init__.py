@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
-from keras_cr._text import encodable_output, printable
+from keras_cr._text import encodable_output, plain_warnings, printable
 from keras_cr.cli import convert, data, embed, evaluate, explain, fit, presets
 from keras_cr.version import __version__
 
@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     args.command_line = printable(shlex.join(["keras-cr", *argv]))
     try:
-        args.run(args)
+        with plain_warnings():
+            args.run(args)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, ImportError) as error:
