@@ -1,7 +1,10 @@
-"""File names as text that any file, page or terminal takes."""
+"""Names and warnings as text that any file, page or terminal takes."""
 
+import contextlib
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 
 
 def printable(name: str | bytes | os.PathLike) -> str:
@@ -22,3 +25,18 @@ def encodable_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not where a caller has put something else
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Lets a program tell what the library warns of in a line, without its place in the code."""
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        if category is UserWarning and file is None:
+            print(f"Warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+        else:
+            usual(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        usual, warnings.showwarning = warnings.showwarning, show
+        yield

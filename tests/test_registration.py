@@ -50,11 +50,8 @@ def functional_model():
     images = keras.Input((16, 16, 3))
     features = keras.layers.Conv2D(4, 3, name="features")(images)
     features = UnbiasedBatchNormalization()(features)
-    rationale = RationaleBranch(num_detectors=2)(features)
-    if isinstance(rationale, list | tuple | dict):
-        rationale = next(iter(rationale.values() if isinstance(rationale, dict) else rationale))
-    pooled = RationalePooling()([features, rationale])
-    return keras.Model(images, ProjectionHead(hidden_dim=4, output_dim=3)(pooled))
+    pooled = RationalePooling()(features, RationaleBranch(num_detectors=2)(features))
+    return keras.Model(images, ProjectionHead(units=(4, 3))(pooled))
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +64,7 @@ def files(tmp_path_factory):
     maps.compile("adam", RationaleFit(temperature=0.3))
     pretrainer = MoCo(encoder, rationale=Rationale(k=2, bank_size=8), queue_size=8)
     pretrainer.compile("sgd")
+    pretrainer(np.zeros((2, 32, 32, 3)))
     models = {
         "encoder": encoder,
         "classifier": CommonRationaleClassifier(encoder, 3),
@@ -75,7 +73,7 @@ def files(tmp_path_factory):
         "squeezenet": SqueezeNet(),
         "sequential": keras.Sequential([encoder, keras.layers.Dense(2)]),
         "functional": functional_model(),
-        "queue": keras.Sequential([keras.Input((4,)), FeatureQueue(size=8, dim=4)]),
+        "queue": keras.Sequential([keras.Input((4,)), FeatureQueue(size=8)]),
         "loss": maps,
     }
     for name, model in models.items():
@@ -101,7 +99,6 @@ for path in sorted(pathlib.Path({folder!r}).iterdir()):
                 keras.saving.deserialize_keras_object(json.loads(path.read_text()))
             else:
                 model = keras.models.load_model(path)
-                assert keras.saving.get_registered_name(type(model)) or True
                 model.save(path.with_suffix(".again.keras"))
         except BaseException as error:
             os.write(writing, repr(error)[:500].encode())
@@ -116,9 +113,11 @@ print(failed)
 
 
 @pytest.mark.skipif(not hasattr(sys.modules["os"], "fork"), reason="os.fork starts the processes")
+@pytest.mark.slow
 @pytest.mark.parametrize("imports", ["import keras_cr, keras", "import keras, keras_cr"])
 def test_a_fresh_process_loads_every_file(files, tmp_path, imports):
-    for path in files.iterdir():
+    some = "*" if imports.endswith("keras") else "[ce]*"  # all of them once
+    for path in files.glob(some):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     code = LOAD.format(imports=imports, folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

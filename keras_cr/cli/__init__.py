@@ -14,7 +14,7 @@ from types import ModuleType
 
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
 from keras_cr._flags import flags_of, in_flags
-from keras_cr._text import encodable_output, printable
+from keras_cr._text import encodable_output, plain_warnings, printable
 from keras_cr.cli import convert, data, embed, evaluate, explain, fit, presets
 from keras_cr.cli._output import add_printed, printed_to
 from keras_cr.version import __version__
@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     args.command_line = printable(shlex.join(["keras-cr", *argv]))
     try:
-        with printed_to(getattr(args, "printed", None), getattr(args, "overwrite", False)):
+        printed = printed_to(getattr(args, "printed", None), getattr(args, "overwrite", False))
+        with plain_warnings(), printed:
             args.run(args)
     except KeyboardInterrupt:
         return 130

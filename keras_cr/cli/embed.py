@@ -1,10 +1,10 @@
 """Embed images and write their embeddings to a file.
 
 The file holds the images' paths and, row by row, their embeddings: vectors of unit length, whose
-dot product is the cosine similarity of two images. Bytes of a path that are no UTF-8 are spelled
-out in FILE.parquet, `\\xfc`, which knows text alone. FILE.npz has the arrays `paths` and
-`embedding` (N, C) float32; FILE.parquet the columns `path` and `embedding`, and in the schema's
-metadata the preset, the image size, the pooling and the version.
+dot product is the cosine similarity of two images. FILE.npz has the arrays `paths` and `embedding`
+(N, C) float32; FILE.parquet the columns `path` and `embedding`, and in the schema's metadata the
+preset, the image size, the pooling and the version. Parquet's text is UTF-8: other bytes of a path
+are spelled out there, such as `\\xfc`.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from keras_cr._progress import Progress, announce
-from keras_cr._text import encodable_output, printable
+from keras_cr._text import encodable_output, plain_warnings, printable
 from keras_cr.data import (
     Augmentation,
     FineGrainedDataset,
@@ -288,7 +288,8 @@ def main(
     encodable_output()
     settings = parse_settings(description, **defaults)
     try:
-        prepared = Run.prepare(settings, read, build_backbone, augmentation)
+        with plain_warnings():
+            prepared = Run.prepare(settings, read, build_backbone, augmentation)
     except (ValueError, OSError, ImportError) as error:
         raise exit_with(error) from error
     try:

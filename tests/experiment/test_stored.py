@@ -1,6 +1,7 @@
 """The local store keeps what other runs have left there."""
 
 import json
+import sys
 
 import pytest
 
@@ -19,7 +20,8 @@ def birds(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch):
-    monkeypatch.setattr("keras_cr.experiment.run.write_pictures", lambda *args: None)
+    module = sys.modules[Run.__module__]  # the package has a function of that name
+    monkeypatch.setattr(module, "write_pictures", lambda *args: None)
 
 
 def prepare(birds, output, **changes):
