@@ -1,6 +1,5 @@
 """A model out of a preset's files: of every entry of both, and never larger than its weights."""
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,7 +7,7 @@ import keras
 from keras_cr.presets.bounded import Limits, build
 from keras_cr.presets.config import serialize, with_dtype
 from keras_cr.presets.errors import IncompatiblePresetError, cause
-from keras_cr.presets.manifest import CONFIG, WEIGHTS
+from keras_cr.presets.manifest import CONFIG, WEIGHTS, Located
 from keras_cr.presets.plain import plain
 from keras_cr.presets.round_trip import first_unread
 from keras_cr.presets.weights import Layout, check_layout, read_layout
@@ -18,8 +17,8 @@ from keras_cr.version import __version__
 def build_model(
     config: dict[str, Any],
     manifest: dict[str, Any],
-    label: str,
-    weights: Path | None = None,
+    preset: Located,
+    load_weights: bool = True,
     dtype: keras.DTypePolicy | None = None,
 ) -> keras.Model:
     """Builds a model and loads its weights, if every entry of both files is read.
@@ -27,8 +26,8 @@ def build_model(
     Args:
         config: the content of config.json; its classes have been checked.
         manifest: the content of preset.json.
-        label: the preset's name, for messages.
-        weights: model.weights.h5; None leaves the model with fresh weights.
+        preset: the folder, whose files have been verified.
+        load_weights: False leaves the model with fresh weights.
         dtype: another policy than the one in the config.
 
     Returns:
@@ -39,21 +38,27 @@ def build_model(
             entry of one of the files is not read.
     """
 
+    versions = manifest.get("keras_cr"), manifest.get("keras")
+    here = __version__, keras.__version__
+
     def refused(told: str, error: Exception) -> IncompatiblePresetError:
-        return IncompatiblePresetError(
-            f"{label}: {told} ({cause(error)}); it was saved by keras_cr "
-            f"{manifest.get('keras_cr')} with Keras {manifest.get('keras')}, this is keras_cr "
-            f"{__version__} with Keras {keras.__version__}."
-        )
+        way_out = preset.remedy
+        if versions != here:
+            way_out = (
+                f"it was saved by keras_cr {versions[0]} with Keras {versions[1]}, this is "
+                f"keras_cr {here[0]} with Keras {here[1]}"
+            )
+        return IncompatiblePresetError(f"{preset.label}: {told} ({cause(error)}); {way_out}.")
 
     misfit = f"{WEIGHTS} does not fit the model in {CONFIG}"
+    weights = preset.folder / WEIGHTS
     try:
-        layout = read_layout(weights) if weights else None
+        layout = read_layout(weights) if load_weights else None
     except ValueError as error:
         raise refused(misfit, error) from error
 
     given = config if dtype is None else with_dtype(config, dtype)
-    same_keras = manifest.get("keras") == keras.__version__
+    same_keras = versions[1] == here[1]
 
     def check(model: keras.Model) -> None:
         built = plain(serialize(model), CONFIG)

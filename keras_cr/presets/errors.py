@@ -1,6 +1,10 @@
 """What can go wrong with a preset, told apart by class so that callers can react to each."""
 
+import re
 import reprlib
+
+# How Keras begins to tell that an object could not be made of its config.
+_CLASS = re.compile(r"class '([\w.]+)'>? (?:could not be deserialized|using config)")
 
 
 class PresetError(ValueError):
@@ -86,9 +90,11 @@ def brief(error: BaseException, length: int = 300) -> str:
 
 def cause(error: BaseException, length: int = 300) -> str:
     """As `brief`, but the innermost of the errors where Keras tells of errors inside of errors."""
-    _, nested, text = str(error).rpartition("Exception encountered: ")
+    outer, _, text = str(error).rpartition("Exception encountered: ")
     line = one_line(text.split("Full object config:")[0], length)
-    return line if nested or type(error) is ValueError else f"{type(error).__name__}: {line}"
+    classes = _CLASS.findall(outer)
+    where = classes[-1].split(".")[-1] if classes else type(error).__name__
+    return line if type(error) is ValueError and not classes else f"{where}: {line}"
 
 
 def one_line(text: str, length: int = 300) -> str:

@@ -222,8 +222,7 @@ def load_folder(
             f"{preset.label} holds a {cls.__name__}, not a {wanted}; load it with "
             f"{cls.__name__}.from_preset."
         )
-    weights = preset.folder / WEIGHTS if load_weights else None
-    return build_model(config, manifest, preset.label, weights, dtype)
+    return build_model(config, manifest, preset, load_weights, dtype)
 
 
 def _as_tuple(value: Any) -> tuple:

@@ -33,6 +33,7 @@ def first_unread(
 class _Comparison:
     def __init__(self, same_keras: bool, same_dtype: bool):
         self.same_keras, self.same_dtype = same_keras, same_dtype
+        self.names: dict[str, str] = {}  # new names of layers that don't keep theirs, to the old
 
     def fault(self, given: Any, built: Any, where: str, complete: bool) -> str | None:
         """What is wrong at `where`; `complete`: no entry may be missing in `given`."""
@@ -46,6 +47,8 @@ class _Comparison:
                 for number, (old, new) in enumerate(zip(given, built, strict=True))
             )
             return next(filter(None, faults), None)
+        if isinstance(built, str) and self.names.get(built) == given:
+            return None
         same = type(given) is type(built) or {type(given), type(built)} == {int, float}
         if (same and given == built) or (given is None and not self.same_keras):
             return None
@@ -82,6 +85,8 @@ class _Comparison:
         if given["class_name"] == "__keras_tensor__" and not self.same_dtype:
             built = built | {"config": built["config"] | {"dtype": given["config"]["dtype"]}}
         inner, inner_built = given.pop("config", None), built.pop("config", None)
+        if "inbound_nodes" in built and isinstance(inner, dict) and "name" not in inner:
+            self.names[built["name"]] = given.get("name")  # Keras has named it anew
         complete = of_keras and self.same_keras
         return self._dict_fault(given, built, where, False) or self.fault(
             inner, inner_built, where, complete

@@ -29,6 +29,8 @@ from keras_cr.presets.manifest import (
 from keras_cr.presets.plain import to_json
 from keras_cr.version import __version__
 
+_UNSOUND = "nothing was saved, because it could not be loaded again as it is"
+
 
 def save_preset(
     model: keras.Model,
@@ -102,7 +104,7 @@ def save_preset(
         }
         (new / MANIFEST).write_bytes(sealed(manifest))
         with _drawing_nothing():
-            load_folder(Located(new, f"Model {model.name!r} as a preset"))
+            load_folder(Located(new, f"Model {model.name!r} as a preset", _UNSOUND))
         replace(new, folder, check_replaceable)
     return folder
 

@@ -108,7 +108,7 @@ def check_layout(model: keras.Model, layout: Layout, any_float: bool = False) ->
         if id(layer) in found:
             raise ValueError(f"{path!r} and {found[id(layer)]!r} belong to the same layer")
         found[id(layer)] = path
-        if stored.name is not None and _unnumbered(stored.name) != _unnumbered(layer.name):
+        if not _is_of(layer, stored.name):
             raise ValueError(f"{path!r} is of a layer {shown(stored.name)}, not {layer.name!r}")
         _check_arrays(path or "the model", stored.arrays, _own(layer), any_float)
     missing = [layer for layer in model._flatten_layers() if id(layer) not in found]
@@ -178,9 +178,12 @@ def _own(layer: Any) -> dict[str, Any]:
     return own
 
 
-def _unnumbered(name: object) -> str:
-    """A layer's name without the numbers that Keras gives those that have none of their own."""
-    return re.sub(r"_\d+", "", str(name))
+def _is_of(layer: Any, name: object) -> bool:
+    """Whether a layer may have had that name; not all layers keep theirs, nor all files note it."""
+    told = str(name), layer.name
+    old, new = (re.sub(r"_\d+", "", each) for each in told)  # numbers are Keras' own
+    keeps = hasattr(layer, "get_config") and "name" in layer.get_config()
+    return name is None or old == new or not keeps
 
 
 def _check_arrays(where: str, arrays: Mapping, own: Mapping[str, Any], any_float: bool) -> None:

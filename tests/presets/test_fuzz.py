@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import resource
+import shutil
 import time
 import warnings
 
@@ -111,7 +112,7 @@ def manifest_of(folder):
 
 @pytest.mark.parametrize("number", range(3))
 def test_config(folders, judged, number, tmp_path):
-    folder, judge = folders[number], judged("config.json")
+    folder, judge = shutil.copytree(folders[number], tmp_path / "preset"), judged("config.json")
     original, manifest = (folder / "config.json").read_bytes(), manifest_of(folder)
     changed = trees(json.loads(original)).map(lambda tree: to_json(tree, "config.json"))
 
@@ -128,8 +129,8 @@ def test_config(folders, judged, number, tmp_path):
     check()
 
 
-def test_manifest(folders, judged, monkeypatch):
-    folder, judge = folders[0], judged("preset.json")
+def test_manifest(folders, judged, monkeypatch, tmp_path):
+    folder, judge = shutil.copytree(folders[0], tmp_path / "preset"), judged("preset.json")
     manifest = manifest_of(folder) | {
         "metrics": registry.card("demo_squeezenet").metrics,
         "source": {"command": "python recipes/train_cub.py", "seed": 0, "config": {"epochs": 1}},
@@ -154,7 +155,6 @@ def test_manifest(folders, judged, monkeypatch):
             use_manifest(json.loads(data))
 
     check()
-    (folder / "preset.json").write_bytes(original)
 
 
 def use_manifest(manifest):
