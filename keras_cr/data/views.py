@@ -10,6 +10,7 @@ import os
 
 import tensorflow as tf
 
+from keras_cr._numbers import as_whole
 from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.augmentation import Augmentation, ViewPlan, draw
 from keras_cr.data.dataset import FineGrainedDataset
@@ -76,17 +77,19 @@ def two_views(
     >>> views = two_views(train, image_size=224, batch_size=128, epochs=100)
     >>> pretrainer.fit(views, epochs=100, steps_per_epoch=len(train) // 128)
     """
-    image_size, small_size = image_side(image_size), image_side(small_size, "small_size")
+    image_size = image_side(image_size)
     batch_size = whole("batch_size", batch_size, least=0)
-    epochs, first_epoch = whole("epochs", epochs, 0), whole("first_epoch", first_epoch, 0)
-    small_crops = whole("small_crops", small_crops, 0)
     steps = _steps(dataset, batch_size)
-    if epochs < 1 or first_epoch < 0:
+    numbers = as_whole(epochs), as_whole(first_epoch)
+    if None in numbers or numbers[0] < 1 or numbers[1] < 0:
         raise ValueError(
-            "epochs, first_epoch: must be at least 1 and 0; "
+            "epochs, first_epoch: must be integers, at least 1 and 0; "
             f"received epochs={epochs}, first_epoch={first_epoch}."
         )
-    if small_crops < 0 or small_size < 1 or (small_augmentation and not small_crops):
+    epochs, first_epoch = numbers
+    numbers = as_whole(small_crops), as_whole(small_size)
+    few = None in numbers or numbers[0] < 0 or numbers[1] < 1
+    if few or (small_augmentation and not small_crops):
         raise ValueError(
             "small_crops, small_size: must be at least 0 and 1, and small_crops 1 or more with a "
             f"small_augmentation; received small_crops={small_crops}, small_size={small_size}."

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-OVERSHOOT = 0.25  # share of the range that sharp resizing (bicubic, Lanczos) can leave it by
+OVERSHOOT = 0.5  # share of the range that sharp resizing and added noise may leave it by
 HIGHEST = 255 * (1 + OVERSHOOT)
 _WHOLE = 1e-3  # what rounding leaves of a whole number
 _UNIT = 1.05  # where the values of images in 0..1 end, resized ones too
@@ -120,8 +120,8 @@ def checked_images(images, seen: Seen | None = None):
         return images
     if len(shape) != 4 or shape[-1] not in (1, 3, None):
         raise ValueError(
-            f"`{argument}` must have shape (B, H, W, 3), RGB 0..255. Received shape: {shape}"
-            f"{_hint(shape)}"
+            f"`{argument}` must have shape (B, H, W, 3), RGB 0..255; received a batch of shape "
+            f"{shape}{_hint(shape)}"
         )
     if 0 in shape:
         raise ValueError(f"`{argument}` must hold at least one image; received shape {shape}.")
@@ -270,6 +270,10 @@ def _values(images):
     """The numbers as something to slice, or None while they are only being traced."""
     if isinstance(images, np.ndarray):
         return images
+    if isinstance(images, keras.KerasTensor):
+        return None
+    if keras.backend.backend() == "tensorflow" and not hasattr(images, "numpy"):
+        return None
     if keras.backend.backend() == "torch":
         import torch
 

@@ -39,7 +39,7 @@ class Watch:
             if self._error is None:
                 raise
         if self._error is not None:
-            raise self._error
+            raise self._error from None
 
     def data(self, data, seen: Seen):
         """What to give to Keras in place of `data`.
