@@ -10,6 +10,9 @@ from typing import Any
 from keras_cr.presets.config import policy_name
 from keras_cr.presets.errors import shown
 
+# What `Sequential.from_config` passes over: its layers have their own.
+_OF_SEQUENTIAL = ("trainable", "dtype")
+
 
 def first_unread(
     given: Any, built: Any, *, same_keras: bool = True, same_dtype: bool = True
@@ -85,12 +88,23 @@ class _Comparison:
         if given["class_name"] == "__keras_tensor__" and not self.same_dtype:
             built = built | {"config": built["config"] | {"dtype": given["config"]["dtype"]}}
         inner, inner_built = given.pop("config", None), built.pop("config", None)
+        if built["class_name"] == "Sequential" and of_keras and isinstance(inner, dict):
+            kept = {key: inner[key] for key in _OF_SEQUENTIAL if _is_alike(inner, inner_built, key)}
+            inner_built = inner_built | kept
         if "inbound_nodes" in built and isinstance(inner, dict) and "name" not in inner:
             self.names[built["name"]] = given.get("name")  # Keras has named it anew
         complete = of_keras and self.same_keras
         return self._dict_fault(given, built, where, False) or self.fault(
             inner, inner_built, where, complete
         )
+
+
+def _is_alike(given: dict[str, Any], built: dict[str, Any], key: str) -> bool:
+    """Whether an entry is there in both, of one type."""
+    if key not in given or key not in built:
+        return False
+    policies = policy_name(given[key]), policy_name(built[key])
+    return None not in policies or type(given[key]) is type(built[key]) is bool
 
 
 def _joined(where: str, key: str) -> str:
