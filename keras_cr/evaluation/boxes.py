@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from keras_cr._numbers import square_side
+
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DEFAULT_THRESHOLD = 0.5
 _CHUNK = 64  # maps enlarged at once
@@ -78,6 +80,7 @@ def _boxes_at(maps, image_size: int, thresholds: Sequence[float]) -> np.ndarray:
     """(thresholds, N, 4); each map is enlarged once for all of them."""
     if not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError(f"`threshold` must lie in (0, 1]; received {tuple(thresholds)}.")
+    image_size = square_side("image_size", image_size)
     maps = np.asarray(maps, "float32")
     result = np.empty((len(thresholds), len(maps), 4), "float32")
     for start in range(0, len(maps), _CHUNK):

@@ -4,6 +4,8 @@ TensorFlow's kernels end the process on a map that has shrunk to nothing, so a s
 shapes alone.
 """
 
+from collections.abc import Callable
+
 import keras
 
 _LARGEST = 1024  # pixels; a backbone that has no map of images this large is left to itself
@@ -77,17 +79,20 @@ class MapSize:
 
     def _computed(self, height: int, width: int) -> tuple[int, int] | None:
         shape = (1, height, width, 3)
-        try:
-            found = self.backbone.compute_output_shape(shape)
-        except NotImplementedError:  # a subclassed model: it is called without values
-            try:
-                found = self.backbone(keras.Input(batch_shape=shape)).shape
-            except Exception:  # what it fails with at no place left is its own
-                return None
-        except ValueError:
-            return None
-        sides = tuple(found)[1:3]
-        return None if None in sides or min(sides) < 1 else sides
+        found = _sides(lambda: self.backbone.compute_output_shape(shape))
+        if found not in (None, (1, 1)):
+            return found
+        # A subclassed model has no compute_output_shape; a call without values tells.
+        return _sides(lambda: self.backbone(keras.Input(batch_shape=shape)).shape)
+
+
+def _sides(shape_of: Callable) -> tuple[int, int] | None:
+    """Height and width of the shape that a function returns, or None where it fails."""
+    try:
+        sides = tuple(shape_of())[1:3]
+    except Exception:  # what a layer fails with at no place left is its own
+        return None
+    return None if None in sides or min(sides) < 1 else sides
 
 
 def _first(holds) -> int:
