@@ -100,7 +100,7 @@ def test_class_and_sample_weights_shift_what_is_predicted():
 
 
 def test_image_dataset_from_directory(tmp_path):
-    x, y = data(12)
+    x, y = data(24)
     for number, (image, label) in enumerate(zip(x, y, strict=True)):
         save_image(
             tmp_path / f"class_{label}" / f"{number}.png", image.clip(0, 255).astype("uint8")
@@ -110,12 +110,12 @@ def test_image_dataset_from_directory(tmp_path):
     )
     classifier = compiled(keras.optimizers.Adam(0.02))
     history = classifier.fit(dataset, epochs=15, verbose=0).history
-    assert history["accuracy"][-1] > 0.9
+    assert history["accuracy"][-1] > 0.8
     one_hot = keras.utils.image_dataset_from_directory(
         tmp_path, image_size=(32, 32), label_mode="categorical", verbose=False
     )
     classifier.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-    assert classifier.evaluate(one_hot, verbose=0, return_dict=True)["accuracy"] > 0.9
+    assert classifier.evaluate(one_hot, verbose=0, return_dict=True)["accuracy"] > 0.8
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,9 @@ def test_image_dataset_from_directory(tmp_path):
 def test_behind_augmentation_layers(make, tmp_path):
     x, y = data()
     model = make(CommonRationaleClassifier(tiny_encoder(), 3))
-    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     history = model.fit(x, y, 8, epochs=15, verbose=0).history
     assert history["accuracy"][-1] > 0.8
     model.save(tmp_path / "model.keras")
@@ -277,7 +279,9 @@ def test_lora_is_trained_saved_and_loaded(tmp_path):
         if isinstance(layer, keras.layers.Conv2D):
             layer.enable_lora(2)
     kernel = np.array(classifier.encoder.backbone.layers[1]._kernel)
-    classifier.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", ["accuracy"])
+    classifier.compile(
+        keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     history = classifier.fit(x, y, 8, epochs=15, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     np.testing.assert_array_equal(kernel, classifier.encoder.backbone.layers[1]._kernel)
