@@ -158,11 +158,11 @@ def data_fault(
 ) -> tuple[str, str] | None:
     """As `image_fault`, of a file's bytes: its kind (`broken`, `small`, `large`), and in words."""
     content = tf.constant(data)
-    if fault := too_large(content, max_pixels):
-        return "large", fault
     try:
         height, width, _ = decode_image(content, max_pixels).shape
     except tf.errors.OpError:
+        if fault := too_large(content, max_pixels):
+            return "large", fault
         form = foreign_format(data)
         return "broken", DOES_NOT_DECODE + (f", it is a {form} file" if form else "")
     if min(height - crop_bottom, width) < min_side:

@@ -1,11 +1,12 @@
 """Which images arguments name, and what their pictures are called."""
 
+import argparse
 import os
 
 import numpy as np
 import pytest
 
-from keras_cr.cli._images import batches, find_images, picture_names
+from keras_cr.cli._images import batches, find_images, picture_names, readable_images
 from tests.cli.conftest import NAMES
 from tests.data.helpers import dataset
 
@@ -76,3 +77,73 @@ def test_batches_are_the_images_in_order(capsys):
     assert [len(part) for part in parts] == [2, 2, 1]
     np.testing.assert_array_equal(np.concatenate(parts), data.images[:, :, 4:44])
     assert capsys.readouterr().out == ""
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """a/1.png, b/2.png, and links from everywhere back to the root."""
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for name in ("x", "y", "a/x", "a/y"):
+        (tmp_path / name).symlink_to(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "given", [[""], ["**/*.png"], ["**"], ["*"], ["", "x"], ["**/*", "a"], ["**/**/*.png"]]
+)
+def test_each_real_folder_is_searched_once(linked, given):
+    found = find_images([os.path.join(linked, each) for each in given])
+    assert sorted(map(os.path.realpath, found)) == [f"{linked}/a/1.png", f"{linked}/b/2.png"]
+
+
+def test_patterns_with_stars_for_folders_where_one_is(linked, monkeypatch):
+    monkeypatch.chdir(linked)
+    assert list(find_images(["**/*.png"])) == ["a/1.png", "b/2.png"]
+    assert list(find_images(["a/**"])) == ["a/1.png"]
+    monkeypatch.chdir(linked / "a")
+    assert list(find_images(["../**/2.png"])) == ["../b/2.png"]
+
+
+def test_what_looks_like_images_and_is_passed_over_is_told(linked, capsys):
+    for name in ("a/1.tif", "b/2.HEIC"):
+        (linked / name).touch()
+    (linked / "b/gone.jpg").symlink_to("nowhere")
+    os.mkfifo(linked / "b/pipe.jpg")
+    find_images([str(linked / "a"), str(linked / "b"), str(linked / "b/*")])
+    told = capsys.readouterr().err
+    assert "2 in a format that is not read" in told
+    assert "1.tif" in told
+    assert "2.HEIC" in told
+    assert "gone.jpg" in told
+    assert "1 no regular file" in told
+    with pytest.raises(FileNotFoundError, match=r"a/\*.tif' .* no image matches .* Passed over 1"):
+        find_images([str(linked / "a/*.tif")])
+
+
+def test_a_named_file_has_to_be_a_regular_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    for name, fault in (("pipe", "a named pipe"), ("zero", "a device"), ("gone", "a broken link")):
+        with pytest.raises(FileNotFoundError, match=rf"{name}.jpg': {fault}"):
+            find_images([str(tmp_path / f"{name}.jpg")])
+
+
+def test_names_that_are_no_text(tmp_path, capsys):
+    path = os.path.join(os.fsencode(tmp_path), b"m\xfc.png")
+    with open(path, "wb"):
+        pass
+    assert list(find_images([os.fsdecode(tmp_path)])) == [os.fsdecode(path)]
+    args = argparse.Namespace(images=[os.fsdecode(path)], skip_bad=False, max_pixels=None)
+    with pytest.raises(ValueError, match=r"m\\xfc.png \(empty file\)"):
+        readable_images(args)
+
+
+def test_a_limit_of_pixels(photos, capsys):
+    args = argparse.Namespace(images=[str(photos)], skip_bad=True, max_pixels=100)
+    with pytest.raises(ValueError, match="48 x 40 pixels, more than max_pixels, 100"):
+        readable_images(args)
+    args.max_pixels = 48 * 40
+    assert readable_images(args)[0].max_pixels == 48 * 40

@@ -100,3 +100,15 @@ def test_download_is_read_like_a_folder_and_needs_the_network_once(aircraft, tmp
         again = download_aircraft(tmp_path / "tfds", archive)
     assert data.images == again.images
     np.testing.assert_array_equal(data.labels, read_aircraft(aircraft).labels)
+
+
+def test_lists_with_a_byte_order_mark(aircraft):
+    expected = read_aircraft(aircraft)
+    for path in (aircraft / "data").glob("*.txt"):
+        path.write_text(path.read_text(), encoding="utf-8-sig", newline="\r\n")
+    data = read_aircraft(aircraft)
+    assert (data.images, data.class_names) == (expected.images, expected.class_names)
+    np.testing.assert_array_equal(data.boxes, expected.boxes)
+    (aircraft / "data/variants.txt").write_text("707-320\nF-16A/B\n", encoding="utf-16")
+    with pytest.raises(ValueError, match="variants.txt: is text in UTF-16"):
+        read_aircraft(aircraft)

@@ -130,3 +130,11 @@ def test_a_missing_scipy_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(ImportError, match=r'needs SciPy: pip install "keras-cr\[recipes\]"'):
         read_cars(tmp_path)
+
+
+def test_folders_with_other_names_of_splits(tmp_path):
+    root = write_cars(dataset(6, boxes=np.tile([2, 2, 20, 10], (6, 1))), tmp_path, "folders")
+    (root / "train").rename(root / "Train")
+    (root / "test").rename(root / "Testing")
+    data = read_cars(root)
+    assert (len(data), int(data.is_train.sum()), data.name) == (6, 4, "stanford_cars")

@@ -127,3 +127,25 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
         download_cub(tmp_path, Archive("CUB_200_2011.tgz", url, "0" * 64, 1), None)
     assert time.monotonic() - start < 15
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["images.txt", "classes.txt", "train_test_split.txt"])
+def test_lists_as_other_editors_write_them(cub, name):
+    expected = read_cub(cub)
+    text = (cub / name).read_text()
+    for changed in (text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode("utf-8-sig")):
+        (cub / name).write_bytes(changed)
+        data = read_cub(cub)
+        assert (data.images, data.class_names) == (expected.images, expected.class_names)
+    (cub / name).write_text(text, encoding="utf-16")
+    with pytest.raises(ValueError, match=f"{name}: is text in UTF-16; save it as UTF-8"):
+        read_cub(cub)
+    (cub / name).write_bytes(text.encode() + b"7 m\xfcnchen\n")
+    with pytest.raises(ValueError, match=rf"{name}:\d: is not text in UTF-8"):
+        read_cub(cub)
+
+
+def test_only_line_ends_part_lines(cub):
+    lines = (cub / "classes.txt").read_text()
+    (cub / "classes.txt").write_text(lines.replace("001.Bird", "001.Bird\x85\u2028a"))
+    assert read_cub(cub).class_names[0] == "001.Bird\x85\u2028a"

@@ -1,5 +1,7 @@
 """read_image_folder: layouts, splits, what is passed over and what is refused."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,124 @@ def test_unusable_arguments_are_refused(tmp_path):
     touch(tmp_path, *(f"{split}/{name}/1.png" for split in ("train", "test") for name in "ab"))
     with pytest.raises(ValueError, match=r"test_fraction: 0.2 asks for a split.*test"):
         read_image_folder(tmp_path, test_fraction=0.2)
+
+
+SPLITS = [f"{split}/{name}/1.png" for split in ("train", "test") for name in "ab"]
+
+
+@pytest.mark.parametrize("train", ["Train", "TRAIN", "training", "Training"])
+@pytest.mark.parametrize("test", ["Test", "testing", "val", "Valid", "VALIDATION", "dev", "eval"])
+def test_the_usual_names_of_splits(tmp_path, train, test):
+    touch(tmp_path, *(f"{split}/{name}/1.png" for split in (train, test) for name in "ab"))
+    with warnings.catch_warnings(action="error"):
+        data = read_image_folder(tmp_path)
+    assert data.class_names == ["a", "b"]
+    np.testing.assert_array_equal(data.is_train, [True, False, True, False])
+
+
+def test_what_becomes_of_validation_images(tmp_path):
+    touch(tmp_path, *SPLITS, "Valid/a/2.png", "Valid/b/2.png", "Valid/b/3.png")
+    with pytest.warns(
+        UserWarning, match=r"Left out 3 validation images .*Valid.*validation='train"
+    ):
+        data = read_image_folder(tmp_path)
+    np.testing.assert_array_equal(data.is_train, [True, False, True, False])
+    with warnings.catch_warnings(action="error"):
+        for role, train, test in (("train", [2, 3], [1, 1]), ("test", [1, 1], [2, 3])):
+            data = read_image_folder(tmp_path, validation=role)
+            assert np.bincount(data.labels[data.is_train]).tolist() == train
+            assert np.bincount(data.labels[~data.is_train]).tolist() == test
+    with pytest.warns(UserWarning, match="Left out 3"):
+        read_image_folder(tmp_path, validation="out")
+    with pytest.raises(ValueError, match="validation: must be one of train, test, out or None"):
+        read_image_folder(tmp_path, validation="valid")
+
+
+def test_validation_images_without_a_test_folder(tmp_path):
+    touch(tmp_path, *(f"{split}/{name}/1.png" for split in ("train", "val") for name in "ab"))
+    assert read_image_folder(tmp_path).is_train.tolist() == [True, False, True, False]
+    assert read_image_folder(tmp_path, validation="train").is_train.all()
+    with pytest.warns(UserWarning, match="Left out 2"):
+        assert len(read_image_folder(tmp_path, validation="out")) == 2
+    touch(tmp_path, "val/z/1.png")
+    with pytest.raises(ValueError, match="lacks: z"):
+        read_image_folder(tmp_path, validation="train")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([*SPLITS, "extra/a/1.png"], "extra in .* is no split, beside test, train"),
+        ([*SPLITS, "extra/1.tif"], "extra in .* is no split"),
+        ([*SPLITS, "Train/a/1.png"], "Train, train in .* are both names of the train split"),
+        ([*SPLITS, "testing/a/1.png"], "test, testing in .* both names of the test split"),
+        ([*SPLITS, "val/1.png"], "val in .* holds no class folder, beside test, train; sort"),
+        (["train/a/1.png", "train/b/1.png", "test/1.png"], "test in .* holds no class folder"),
+        (["test/a/1.png", "test/b/1.png"], "holds test and no training folder"),
+        (["a/1.png", "b/1.png", "test/a/1.png"], "a, b in .* is no split, beside test"),
+        (["Train/1.png", "Test/1.png"], "no class folder and 2 images .*unlabelled=True"),
+        (["train/1.png"], "no class folder and 1 images .*unlabelled=True"),
+        (["train/1.png", "test/1.png", "extra/1.png"], "extra in .* is no split"),
+        (["train/Cat/1.png", "train/b/1.png", "test/cat/1.png"], r"cat \('Cat' there differs in"),
+        (["1.png", "2.jpg"], "no class folder and 2 images .*unlabelled=True"),
+        (["a/1.png", "b/1.heic"], r"hold no image .*: b; .* in a format .*b/1.heic"),
+        (["1.heic"], "no class folder and 0 images .* 1 in a format that is not read"),
+    ],
+)
+def test_folders_that_are_not_clear_are_refused(tmp_path, files, message):
+    touch(tmp_path, *files)
+    with pytest.raises(ValueError, match=message) as error:
+        read_image_folder(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_splits_without_classes(tmp_path):
+    touch(tmp_path, "Train/1.png", "Train/2.png", "valid/3.png")
+    data = read_image_folder(tmp_path, unlabelled=True)
+    assert data.labels is None
+    np.testing.assert_array_equal(data.is_train, [True, True, False])
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    touch(tmp_path, "bus/1.png", "train/1.png", "car/1.png")
+    with pytest.warns(UserWarning, match="train in .*: read as classes, though named as splits"):
+        assert read_image_folder(tmp_path).class_names == ["bus", "car", "train"]
+
+
+def test_folders_without_images_beside_splits_are_no_matter(tmp_path):
+    touch(tmp_path, *SPLITS, "annotations/1.xml", "readme.md", "labels.csv")
+    with warnings.catch_warnings(action="error"):
+        assert len(read_image_folder(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("files", [SPLITS, ["a/1.png", "b/1.png"]])
+def test_images_outside_are_counted_and_named(tmp_path, files):
+    touch(tmp_path, *files, "stray.jpg", "other.webp")
+    with pytest.warns(UserWarning, match=r"2 outside any .*other.webp, .*stray.jpg"):
+        assert len(read_image_folder(tmp_path)) == len(files)
+
+
+def test_images_that_are_not_read_are_counted_and_named(tmp_path):
+    touch(
+        tmp_path, "a/1.png", "b/1.png", "a/deep/2.TIF", "b/x.CR2", "a/p.svg", "a/q.avif", "b/t.txt"
+    )
+    with pytest.warns(UserWarning, match="Passed over") as told:
+        assert len(read_image_folder(tmp_path)) == 2
+    (message,) = (str(each.message) for each in told)
+    assert message.startswith("Passed over 4 files or folders that may hold images: 4 in a format")
+    assert message.endswith(", ...); save them as PNG or JPEG.")
+    assert str(tmp_path / "a/deep/2.TIF") in message
+
+
+def test_what_systems_leave_behind_is_no_image(tmp_path):
+    touch(tmp_path, "a/1.png", "b/1.png", "a/Thumbs.db", "a/.DS_Store", "a/._1.png", "lost+found/x")
+    touch(
+        tmp_path, "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "__MACOSX/a/1.png", "$RECYCLE.BIN/1.png"
+    )
+    with warnings.catch_warnings(action="error"):
+        assert len(read_image_folder(tmp_path)) == 2
+
+
+def test_class_names_that_differ_in_case_alone_stay_apart(tmp_path):
+    touch(tmp_path, "A/1.png", "a/1.png")
+    assert read_image_folder(tmp_path).class_names == ["A", "a"]
