@@ -22,6 +22,8 @@ def read_yaml(path: Path) -> Any:
             no card needs: aliases, tags, merged or repeated keys, more than `MAX_DEPTH` levels.
     """
     try:
+        if not path.is_file():
+            raise OSError("it is no regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:

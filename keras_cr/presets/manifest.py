@@ -217,14 +217,22 @@ def verify_files(preset: Located, files: Mapping[str, Any], names: tuple[str, ..
     """
     for name in names:
         path = preset.folder / name
-        if name not in files:
-            fault = "has no sha256 to check it by"
-        elif not path.is_file():
-            fault = "is missing"
-        elif (size := path.stat().st_size) != files[name]["size"]:
-            fault = f"is truncated or altered: {size} bytes instead of {files[name]['size']}"
-        elif fingerprint(path)["sha256"] != files[name]["sha256"]:
-            fault = "is altered: its sha256 differs from the one written down"
-        else:
-            continue
-        raise CorruptPresetError(f"{preset.label}: {name} {fault}; {preset.remedy}.")
+        try:
+            fault = _file_fault(path, files.get(name))
+        except OSError as error:
+            fault = f"cannot be read ({one_line(str(error))})"
+        if fault:
+            raise CorruptPresetError(f"{preset.label}: {name} {fault}; {preset.remedy}.")
+
+
+def _file_fault(path: Path, expected: Mapping[str, Any] | None) -> str | None:
+    """What tells a file from the one whose size and sha256 are written down, or None."""
+    if expected is None:
+        return "has no sha256 to check it by"
+    if not path.is_file():
+        return "is missing"
+    if (size := path.stat().st_size) != expected["size"]:
+        return f"is truncated or altered: {size} bytes instead of {expected['size']}"
+    if fingerprint(path)["sha256"] != expected["sha256"]:
+        return "is altered: its sha256 differs from the one written down"
+    return None

@@ -1,6 +1,7 @@
 """Every card follows the schema, and says only what is so."""
 
 import copy
+import os
 import pathlib
 
 import pytest
@@ -112,3 +113,50 @@ def test_a_card_that_cannot_be_read(monkeypatch, tmp_path, text, message):
     monkeypatch.setattr(registry, "cards_folder", lambda: tmp_path)
     with pytest.raises(CardError, match=message):
         card("odd")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("limits: &all [1]", "must be text"),
+        ("limits: *all", "an alias"),
+        ("limits: !!python/name:os.system x", "a tag"),
+        ("limits: !!int ''", "a tag"),
+        ("name: odd", "the key 'name' stands twice"),
+        ("recipe: {<<: {a: 1}}", "a key that is no word"),
+        ("recipe: {[1]: 2}", "a key that is no word"),
+        ("recipe: {command: x, 1: 2}", "the key 1 at 'recipe' is no text"),
+        (f"limits: {'[' * 5000}", "more than 100 levels"),
+        (f"limits: {'{a: ' * 5000}", "more than 100 levels"),
+        (f"limits: {'x' * 40_000}", "more than 32768 bytes"),
+        (f"date: 0x{'f' * 9000}", "more than 64 bits"),
+        (f"date: {'9' * 9000}", "cannot be read"),
+        ("date: 2025-01-31", "date at 'date' is no plain value; put it in quotes"),
+        ("date: 2025-99-99", "cannot be read"),
+        ("date: .inf", "a number at 'date' is inf"),
+        ("date: 1.0e+999", "a number at 'date' is inf"),
+        ("metrics: {protocol: {}, retrieval: [0.5]}", "field 'metrics' must be"),
+        ("metrics: {protocol: {}, retrieval: {rank1: {rank1: [x]}}}", "field 'metrics' must be"),
+        ("metrics: {protocol: {}, average_pooling: {knn: 0.5}}", "field 'metrics' must be"),
+        ("files: {config.json: {sha256: x, size: 1, more: 2}}", "field 'files' must be"),
+        ("limits: \x00", "cannot be read"),
+    ],
+)
+def test_yaml_that_no_card_needs(tmp_path, line, told):
+    original = (registry.cards_folder() / "cub_resnet50.yaml").read_text()
+    field = line.split(":")[0]
+    text = yaml.safe_load(original)
+    if field != "name":
+        del text[field]
+    path = tmp_path / "cub_resnet50.yaml"
+    path.write_text(yaml.safe_dump(text) + line + "\n")
+    with pytest.raises(CardError, match=told) as caught:
+        registry.read_card(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_card_that_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "odd.yaml")
+    with pytest.raises(CardError, match="odd.yaml cannot be read: it is no regular file"):
+        registry.read_card(tmp_path / "odd.yaml")

@@ -68,3 +68,16 @@ def test_a_classifiers_page():
     manifest = MANIFEST | {"class": "keras_cr>CommonRationaleClassifier"}
     text = model_card(manifest, None, "org/birds")
     assert "probabilities = classifier(images)" in text
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"retrieval": [0.5], "knn": {"top1": [1]}},
+        {"retrieval": {"rank1": {"rank1": 1.0}}, "average_pooling": [1]},
+        {"retrieval": {"rank1": True}, "average_pooling": {"knn": 1.0}},
+    ],
+)
+def test_metrics_of_another_layout_are_left_out(metrics):
+    manifest = MANIFEST | {"metrics": metrics | {"protocol": {"dataset": "x"}}, "source": {}}
+    assert "Not measured." in model_card(manifest, None, "org/birds")
