@@ -32,6 +32,12 @@ def whole_number(name: str, value, least: int = 1) -> int:
     return whole
 
 
+def plain_seed(seed):
+    """A seed as Keras takes and saves it: NumPy's integers as Python's, all else as it is."""
+    whole = as_whole(seed)
+    return seed if whole is None else whole
+
+
 def as_sides(value) -> tuple[int, int] | None:
     """Height and width in pixels of `160` or `(160, 224)`; None where a value is neither."""
     pair = value if isinstance(value, Sequence | np.ndarray) and np.shape(value) else (value,) * 2

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import plain_seed, whole_number
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -39,7 +39,7 @@ class FeatureQueue(keras.layers.Layer):
     def __init__(self, size: int = 65536, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.size = whole_number("size", size)
-        self.seed = seed
+        self.seed = plain_seed(seed)
 
     def build(self, input_shape):
         def unit_vectors(shape, dtype=None):

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_cr._numbers import as_whole
+from keras_cr._numbers import as_whole, plain_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -30,6 +30,7 @@ class ProjectionHead(keras.layers.Layer):
 
     def __init__(self, units: tuple[int, ...] = (2048, 128), seed=None, **kwargs):
         super().__init__(**kwargs)
+        seed = plain_seed(seed)
         self.units = tuple(map(as_whole, units))
         if not self.units or any(width is None or width < 1 for width in self.units):
             raise ValueError(

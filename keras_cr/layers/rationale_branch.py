@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers.batch_normalization import UnbiasedBatchNormalization
 from keras_cr.layers.min_max import min_max_normalize
 
@@ -55,7 +55,7 @@ class RationaleBranch(keras.layers.Layer):
             )
         self.num_detectors = whole_number("num_detectors", num_detectors)
         self.normalization = normalization
-        self.seed = seed
+        self.seed = plain_seed(seed)
 
     def build(self, input_shape):
         if len(input_shape) != 4 or input_shape[-1] is None:

@@ -9,6 +9,7 @@ from keras import ops
 from keras_cr._numbers import whole_number
 from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
+from keras_cr.models.feature_maps import unit_scale
 
 EPOCHS = 16
 LEARNING_RATE = 5e-3
@@ -21,10 +22,19 @@ class _Fitter(keras.Model):
     compiled step.
     """
 
-    def __init__(self, branch: RationaleBranch, feature_maps, targets, loss, train_affine: bool):
+    def __init__(
+        self,
+        branch: RationaleBranch,
+        feature_maps,
+        scale: float,
+        targets,
+        loss,
+        train_affine: bool,
+    ):
         super().__init__(name="fitter")
         self.branch = branch
         self.feature_maps = feature_maps
+        self.scale = scale
         self.targets = targets
         self.fit_loss = loss
         self.train_affine = train_affine
@@ -32,6 +42,7 @@ class _Fitter(keras.Model):
 
     def call(self, rows, training=False):
         picked = ops.cast(ops.take(self.feature_maps, rows, axis=0), "float32")
+        picked = picked if self.scale == 1 else picked * self.scale
         return self.branch(picked, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -75,7 +86,9 @@ def fit_branch(
 
     Args:
         branch: a built branch; trained in place, from the weights it has.
-        feature_maps: (N, h, w, C), an array or a tensor of any float type.
+        feature_maps: (N, h, w, C), an array or a tensor of any float type. Maps far from 1, which
+            half precision can't hold, are brought there for the training, and the detectors are
+            scaled back, so that the result is as good whatever the unit of the features.
         targets: (N, h, w), an array or a tensor, 0 or more.
         loss: of targets and maps; None takes `RationaleFit()`.
         epochs: passes over the images.
@@ -104,7 +117,8 @@ def fit_branch(
     batch_size = min(batch_size, number)
     steps = number // batch_size
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
-    fitter = _Fitter(branch, feature_maps, targets, loss or RationaleFit(), train_affine)
+    scale = unit_scale(feature_maps)
+    fitter = _Fitter(branch, feature_maps, scale, targets, loss or RationaleFit(), train_affine)
     fitter.compile(keras.optimizers.Adam(rate), jit_compile=False, steps_per_execution=steps)
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(number)[: steps * batch_size] for _ in range(epochs)]
@@ -113,4 +127,6 @@ def fit_branch(
         order = np.concatenate(several)
         fitted = fitter.fit(order, batch_size=batch_size, shuffle=False, verbose=0, callbacks=told)
         history = fitted.history
+    if scale != 1:
+        branch.detectors.kernel.assign(branch.detectors.kernel * scale)
     return float(history["loss"][-1])

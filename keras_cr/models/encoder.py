@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_cr._numbers import sides
+from keras_cr._numbers import plain_seed, sides
 from keras_cr.layers import RationaleBranch, RationalePooling
 from keras_cr.models.backbones import backbone_from_name
 from keras_cr.models.image_model import ImageModel
@@ -62,6 +62,7 @@ class CommonRationaleEncoder(ImageModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        seed = plain_seed(seed)
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
         if isinstance(backbone, str):

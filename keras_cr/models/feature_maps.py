@@ -1,5 +1,7 @@
 """An encoder's feature maps of many images."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -65,6 +67,12 @@ class HeldMaps:
         """All of them, `(N, h, w, C)`."""
         dtype = "float16" if _halves(self._largest) else "float32"
         return ops.concatenate([ops.cast(part, dtype) for part in self._parts])
+
+
+def unit_scale(maps) -> float:
+    """A power of two that brings maps which half precision can't hold near to 1; 1.0 for others."""
+    largest = max(float(ops.max(maps)), -float(ops.min(maps)))
+    return 1.0 if _halves(largest) or not math.isfinite(largest) else 2.0 ** -math.frexp(largest)[1]
 
 
 def _halves(largest: float) -> bool:

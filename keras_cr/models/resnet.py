@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers import ChannelRescaling, UnbiasedBatchNormalization
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -58,6 +59,8 @@ class ResNet(keras.Model):
         trainable: bool = True,
         max_pool: bool = True,
     ):
+        blocks = tuple(whole_number("blocks", count) for count in blocks)
+        width, seed = whole_number("width", width), plain_seed(seed)
         build = _Builder(dtype, seed)
         inputs = keras.Input(tuple(input_shape), name="images")
         x = inputs
@@ -79,7 +82,7 @@ class ResNet(keras.Model):
                 stride = 2 if stage > 0 and number == 0 else 1
                 x = block(x, width * 2**stage, stride, f"layer{stage + 1}_{number}")
         super().__init__(inputs, x, name=name)
-        self.blocks = tuple(blocks)
+        self.blocks = blocks
         self.bottleneck = bottleneck
         self.width = width
         self.normalize_images = normalize_images

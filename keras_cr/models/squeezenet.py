@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers import ChannelRescaling
 
 IMAGENET_MEAN = (123.0, 117.0, 104.0)  # what the weights were trained with; the scale stays 0..255
@@ -61,6 +62,8 @@ class SqueezeNet(keras.Model):
         name: str = "squeezenet",
         trainable: bool = True,
     ):
+        fires = tuple(tuple(whole_number("fires", n) for n in fire) for fire in fires)
+        width, seed = whole_number("width", width), plain_seed(seed)
         seeds = None if seed is None else iter(range(1000 * seed, 1000 * seed + 1000))
 
         def convolution(x, filters, kernel, stride, name):
@@ -98,7 +101,7 @@ class SqueezeNet(keras.Model):
             ]
             x = layers.Concatenate(dtype=dtype, name=f"fire{number}")(sides)
         super().__init__(inputs, x, name=name)
-        self.fires = tuple(tuple(fire) for fire in fires)
+        self.fires = fires
         self.width = width
         self.normalize_images = normalize_images
         self.seed = seed

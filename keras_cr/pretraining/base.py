@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_cr._numbers import plain_seed
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.inputs import Seen
@@ -95,7 +96,7 @@ class RationalePretrainer(keras.Model):
         self.encoder = encoder
         self.rationale = rationale
         self.backbone_lr_multiplier = backbone_lr_multiplier
-        self.seed = seed
+        self.seed = plain_seed(seed)
         names = ["loss", "ssl_loss", *self.objective_logs, "embedding_std"]
         if rationale is not None:
             self.fit_loss = rationale.fit_loss()

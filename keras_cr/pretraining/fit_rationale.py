@@ -13,6 +13,7 @@ from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.models.finite import not_finite
 from keras_cr.models.streams import checked_batches
 from keras_cr.pretraining.measures import correlation
 from keras_cr.pretraining.neighbours import NeighbourBank
@@ -73,8 +74,8 @@ def fit_rationale(
     Raises:
         ValueError: there are too few images for `rationale.k`, or they are no RGB images of
             0..255, of one size and large enough; a number is not positive; `rationale` needs views
-            or an objective, which a frozen encoder has none of; or a feature map or what comes of
-            it is not finite. The encoder's branch is then what it was.
+            or an objective, which a frozen encoder has none of; or a weight, a feature map or what
+            comes of them is not finite. The encoder's branch is then what it was.
 
     Warns:
         UserWarning: the maps shun the middle of the images, or what they were fitted to: they may
@@ -92,6 +93,11 @@ def fit_rationale(
     batch_size = whole_number("batch_size", batch_size)
     max_images = whole_number("max_images", max_images)
     seed = whole_number("seed", seed, least=0)
+    if wrong := not_finite(encoder):
+        raise ValueError(
+            f"`encoder` must have finite weights; {', '.join(wrong[:3])} hold NaN or infinity. "
+            "Load it anew, or take an earlier checkpoint."
+        )
     maps, mirrored = _feature_maps(
         encoder, images, batch_size, max_images, rationale.mirror, verbose
     )
@@ -150,9 +156,7 @@ def fit_rationale(
 def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: int) -> None:
     """Stops before a branch of NaN or infinity takes the place of the encoder's."""
     wrong = [name for name, value in measured.items() if not np.isfinite(value)]
-    wrong += [
-        each.path for each in branch.weights if not np.isfinite(ops.convert_to_numpy(each)).all()
-    ]
+    wrong += not_finite(branch)
     if wrong:
         raise ValueError(
             f"What round {number} gave is not finite: {', '.join(wrong)}. The encoder's branch is "

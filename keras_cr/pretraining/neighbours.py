@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
@@ -53,7 +53,7 @@ class NeighbourBank(keras.layers.Layer):
                 f"`contrast` must be 'infonce' or 'similarity'. Received: contrast={contrast!r}"
             )
         self.size, self.k = size, whole_number("k", k)
-        self.temperature, self.seed = temperature, seed
+        self.temperature, self.seed = temperature, plain_seed(seed)
         self.contrast = contrast
         self.queue = FeatureQueue(size, seed=seed, dtype="float32", name="queue")
 
