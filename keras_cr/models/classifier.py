@@ -10,6 +10,7 @@ from keras_cr._numbers import whole_number
 from keras_cr.layers import EmbeddingStandardization
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
+from keras_cr.models.labels import check_labels, class_numbers
 from keras_cr.models.layer_changes import set_trainable
 from keras_cr.models.learning_rates import learning_rate_multipliers, scale_gradient
 from keras_cr.models.logistic_regression import fit_logistic_regression
@@ -132,7 +133,7 @@ class CommonRationaleClassifier(ImageModel):
         if isinstance(y, np.ndarray | list) and len(y):
             labels = np.asarray(y)
             if labels.ndim == 1 or labels.shape[1:] == (1,):
-                self._check_range(labels, "y")
+                check_labels(labels, self.num_classes, "y")
         return super().fit(x, y, *args, **kwargs)
 
     def train_step(self, *args):
@@ -178,7 +179,7 @@ class CommonRationaleClassifier(ImageModel):
         >>> classifier.predict(others).argmax(axis=1)
         """
         embeddings, labels = self._embedded(images, labels, batch_size)
-        labels = self._class_numbers(labels, len(embeddings))
+        labels = class_numbers(labels, len(embeddings), self.num_classes)
         probe = fit_logistic_regression(embeddings, labels, seed)
         kernel = np.zeros((embeddings.shape[1], self.num_classes))
         bias = np.full(self.num_classes, _ABSENT)
@@ -203,33 +204,6 @@ class CommonRationaleClassifier(ImageModel):
         if not parts:
             raise ValueError("`images` must hold at least one batch. Received: none")
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-
-    def _class_numbers(self, labels: np.ndarray, count: int) -> np.ndarray:
-        """Labels as integers (count,), checked."""
-        if labels.ndim == 2 and labels.shape[1] == self.num_classes:
-            labels = labels.argmax(axis=1)
-        labels = labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
-        if labels.shape != (count,):
-            raise ValueError(
-                f"`labels` must be ({count},) integers, one an image, or one-hot rows. Received: "
-                f"shape {labels.shape}"
-            )
-        self._check_range(labels, "labels")
-        if (labels == labels[0]).all():
-            raise ValueError(f"`labels` must hold two classes or more. Received: only {labels[0]}")
-        return labels.astype("int64")
-
-    def _check_range(self, labels: np.ndarray, argument: str) -> None:
-        if labels.dtype.kind not in "biuf":
-            raise ValueError(
-                f"`{argument}` must be integers; of names, np.unique(names, return_inverse=True) "
-                f"makes some. Received: {labels.dtype}, such as {labels.flat[0]!r}"
-            )
-        if labels.min() < 0 or labels.max() >= self.num_classes or (labels % 1).any():
-            raise ValueError(
-                f"`{argument}` must be integers from 0 to {self.num_classes - 1}, for num_classes="
-                f"{self.num_classes}. Received: values from {labels.min()} to {labels.max()}"
-            )
 
     def save_to_preset(self, folder, **details):
         """Writes the classifier as a preset folder; see `keras_cr.presets.save_preset`."""
