@@ -78,7 +78,7 @@ def _named(path: str) -> "tuple[list[tuple[str, str]], list[PassedOver]]":
     from keras_cr.data.walk import Walk
 
     if os.path.isdir(path):
-        walk = Walk()
+        walk = Walk(path)
         images = walk.images(path)
         return [(image, os.path.relpath(image, path)) for image in images], walk.passed_over
     if not os.path.isfile(path) and (fault := file_fault(path)):
@@ -88,8 +88,7 @@ def _named(path: str) -> "tuple[list[tuple[str, str]], list[PassedOver]]":
 
 def _matching(pattern: str) -> "tuple[list[tuple[str, str]], list[PassedOver]]":
     """As `_named`, of all that a pattern matches."""
-    from keras_cr.data.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
-    from keras_cr.data.walk import FORMAT, PassedOver
+    from keras_cr.data.walk import PassedOver, look_at
 
     images, passed_over = [], []
     for path in sorted(_expanded(pattern)):
@@ -97,13 +96,12 @@ def _matching(pattern: str) -> "tuple[list[tuple[str, str]], list[PassedOver]]":
             inside, others = _named(path)
             images += inside
             passed_over += others
-        elif path.lower().endswith(UNREAD_SUFFIXES):
-            passed_over.append(PassedOver(path, FORMAT))
-        elif path.lower().endswith(IMAGE_SUFFIXES):
-            if os.path.isfile(path):
-                images.append((path, os.path.basename(path)))
-            else:
-                passed_over.append(PassedOver(path, "no regular file"))
+            continue
+        is_image, why = look_at(path, os.path.isfile(path))
+        if is_image:
+            images.append((path, os.path.basename(path)))
+        elif why:
+            passed_over.append(PassedOver(path, why))
     return images, passed_over
 
 
@@ -119,7 +117,7 @@ def _expanded(pattern: str) -> list[str]:
     before += os.sep if parts[:place] == [""] else ""
     found = []
     for base in glob.glob(before) if before else [os.curdir]:
-        for folder in Walk().folders(base) if os.path.isdir(base) else ():
+        for folder in Walk(base).folders(base) if os.path.isdir(base) else ():
             folder = os.path.normpath(folder) if not before else folder
             inside = "" if folder == os.curdir else glob.escape(os.path.join(folder, ""))
             found += _expanded(inside + after) if after else [folder]

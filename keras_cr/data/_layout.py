@@ -164,8 +164,7 @@ def _claimed(root: Path, walk: Walk, prefix: str) -> list[Path]:
 
 def _holds_images(folder: Path) -> bool:
     """Whether it holds what looks like images, read or not."""
-    walk = Walk()
-    walk.claim_above(folder)
+    walk = Walk(folder)
     return bool(walk.images(folder) or walk.passed_over)
 
 

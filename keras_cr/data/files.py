@@ -21,7 +21,7 @@ _UNREAD = """
     .3fr .iiq .erf .kdc .dcr .mrw .mos .mef .rwl .gpr
 """  # images all the same, which are not read: named where they are passed over
 UNREAD_SUFFIXES = tuple(_UNREAD.split())
-# The sensors of phones and of medium format reach 108 million; decoding that many takes 0.7 GB.
+# The sensors of phones and of medium format cameras reach 108 million. As RGB these are 0.36 GB.
 MAX_PIXELS = 120_000_000
 _MOST_BYTES_A_PIXEL = 8  # four channels of 16 bits, not compressed
 _MOST_METADATA = 2**26  # bytes
@@ -73,6 +73,8 @@ def file_fault(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> str | N
         path: The file.
         max_pixels: The most pixels an image may have, which says how many bytes are too many.
     """
+    if _is_remote(path):
+        return None
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -100,6 +102,8 @@ def read_file(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> bytes:
     if fault := file_fault(path, max_pixels):
         raise UnreadableImageError.of(path, fault)
     try:
+        if _is_remote(path):
+            return _read_remote(path)
         with open(path, "rb") as file:
             return file.read()
     except PermissionError as error:
@@ -127,3 +131,17 @@ def foreign_format(data: bytes) -> str | None:
 
 def _starts(texts: Sequence[bytes], sign: bytes) -> bool:
     return any(text.startswith(sign) for text in texts)
+
+
+def _is_remote(path: str | bytes | os.PathLike) -> bool:
+    """Whether it is for one of TensorFlow's own file systems, such as gs:// or ram://."""
+    return "://" in os.fsdecode(path)
+
+
+def _read_remote(path: str | bytes | os.PathLike) -> bytes:
+    import tensorflow as tf
+
+    try:
+        return tf.io.read_file(os.fsencode(path)).numpy()
+    except tf.errors.OpError as error:
+        raise OSError(None, error.message.strip().splitlines()[-1]) from error

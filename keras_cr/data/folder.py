@@ -103,8 +103,7 @@ def read_folder(
         raise ValueError(
             f"validation: must be one of {', '.join(_ROLES)} or None; received {validation!r}."
         )
-    walk = Walk()
-    walk.claim_above(root)
+    walk = Walk(root)
     layout = layout_of(root, walk)
     parts = _parts(layout, root, test_fraction, validation, walk)
     if layout.splits:

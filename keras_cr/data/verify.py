@@ -125,7 +125,8 @@ def _count(report: Report, dataset: FineGrainedDataset) -> None:
 
 def _hidden_files(data_dir: str | os.PathLike) -> list[Finding]:
     text = "left by macOS; readers pass over it"
-    folders = Walk().folders(Path(data_dir).expanduser())
+    root = Path(data_dir).expanduser()
+    folders = Walk(root).folders(root) if root.is_dir() else []
     found = [os.path.join(folder, file) for folder in folders for file in os.listdir(folder)]
     paths = sorted(path for path in found if os.path.basename(path).startswith("._"))
     return [Finding("hidden", text, path) for path in paths]

@@ -16,6 +16,7 @@ _SYSTEM = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume In
 _NAMED = 3  # files a message names before it only counts them
 SEARCHED = "that link to a folder which is searched already"
 BROKEN = "that link to nothing"
+IRREGULAR = "no regular file"
 FORMAT = "in a format that is not read"
 
 
@@ -33,19 +34,25 @@ def is_hidden(name: str) -> bool:
 
 
 class Walk:
-    """A search through folders, of which each is entered once, whatever leads to it.
+    """A search through `root` and below it; each folder is entered once, whatever leads to it.
 
-    What looks like images and is not taken is kept in `passed_over`.
+    No link leads up and out of it. What looks like images and is not taken is kept in
+    `passed_over`.
 
     Example:
 
-    >>> walk = Walk()
+    >>> walk = Walk("photos")
     >>> paths = walk.images("photos")
     """
 
-    def __init__(self):
+    def __init__(self, root: str | os.PathLike):
         self.passed_over: list[PassedOver] = []
         self._owners: dict[tuple[int, int], tuple[str, str | None]] = {}
+        self.claim(root)
+        above = os.path.realpath(root)
+        while (upper := os.path.dirname(above)) != above:
+            above = upper
+            self.claim(above)
 
     def claim(self, folder: str | os.PathLike, owner: str | None = None) -> tuple[str, str | None]:
         """Sets a folder aside as `owner`'s, or no class's.
@@ -58,14 +65,6 @@ class Walk:
     def is_claimed(self, folder: str | os.PathLike) -> bool:
         """Whether a folder has been set aside or searched, by whatever path."""
         return _identity(folder) in self._owners
-
-    def claim_above(self, folder: str | os.PathLike) -> None:
-        """Sets a folder and all that it lies in aside, so that no link leads up and out of it."""
-        above = os.path.realpath(folder)
-        self.claim(folder)
-        while (upper := os.path.dirname(above)) != above:
-            above = upper
-            self.claim(above)
 
     def folders(self, root: str | os.PathLike, owner: str | None = None) -> Iterator[str]:
         """`root`, unless it has been searched already, and the folders below it.
@@ -128,27 +127,27 @@ class Walk:
 
     def _is_image(self, entry: os.DirEntry) -> bool:
         """Whether a file is one to read; if it only looks so, it is noted."""
-        name = entry.name.lower()
-        readable = name.endswith(IMAGE_SUFFIXES)
-        if not readable and not name.endswith(UNREAD_SUFFIXES):
-            if "." not in name and _is_broken(entry):  # it may have led to a folder
-                self.passed_over.append(PassedOver(entry.path, BROKEN))
-            return False
-        why = None if readable else FORMAT
-        if not _is_regular(entry):
-            why = BROKEN if _is_broken(entry) else "no regular file"
+        is_image, why = look_at(entry.path, _is_regular(entry))
         if why:
             self.passed_over.append(PassedOver(entry.path, why))
-        return why is None
+        return is_image
 
 
-def image_files(root: str | os.PathLike) -> list[str]:
-    """The paths of the images in a folder and below it, sorted; hidden ones are passed over.
+def look_at(path: str, is_file: bool) -> tuple[bool, str | None]:
+    """Whether a path that leads to no folder is an image to read; if it only looks so, why not.
 
-    Raises:
-        OSError: A folder can't be read.
+    Args:
+        path: The path.
+        is_file: Whether there is a regular file.
     """
-    return Walk().images(root)
+    name = os.path.basename(path).lower()
+    readable = name.endswith(IMAGE_SUFFIXES)
+    is_broken = not is_file and os.path.islink(path) and not os.path.exists(path)
+    if not readable and not name.endswith(UNREAD_SUFFIXES):
+        return False, BROKEN if is_broken and "." not in name else None  # it may be of a folder
+    if is_file:
+        return readable, None if readable else FORMAT
+    return False, BROKEN if is_broken else IRREGULAR
 
 
 def told(passed_over: Sequence[PassedOver]) -> str:
@@ -185,10 +184,6 @@ def _is_regular(entry: os.DirEntry) -> bool:
         return entry.is_file()
     except OSError:
         return False
-
-
-def _is_broken(entry: os.DirEntry) -> bool:
-    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def _identity(folder: str | os.PathLike) -> tuple[int, int]:

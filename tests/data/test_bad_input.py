@@ -1,5 +1,6 @@
 """Bad input of the table in docs/data.md: a line that names the path, before a run begins."""
 
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.data.helpers import (
     dataset,
     ordinary_user,
     pixels,
+    png_header,
     save_image,
     write_aircraft,
     write_cars,
@@ -74,6 +76,25 @@ def too_small(root):
     return path
 
 
+def too_large(root):
+    path = image_of(root)
+    path.write_bytes(png_header(20_000, 20_000))
+    return path
+
+
+def pipe(root):
+    path = image_of(root)
+    path.unlink()
+    os.mkfifo(path)
+    return path
+
+
+def other_encoding(root):
+    path = root / "classes.txt"
+    path.write_bytes(b"2 002.Bird\n1 001.M\xfcve\n")
+    return path
+
+
 def empty_class(root):
     for path in (root / "b").iterdir():
         path.unlink()
@@ -121,6 +142,9 @@ CASES = [
     ("an image file is empty", "folder", empty_file),
     ("an image is truncated", "folder", truncated),
     ("an image is smaller than 32 pixels", "cars", too_small),
+    ("an image is larger than `--max-pixels`", "cub", too_large),
+    ("an image is a pipe, a device, or a link to nothing", "cub", pipe),
+    ("a list is no text in UTF-8 (a byte order mark does no harm)", "cub", other_encoding),
     ("an image is smaller than 32 pixels", "folder", too_small),
     ("there is one class", "folder", one_class),
 ]

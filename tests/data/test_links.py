@@ -145,7 +145,7 @@ def test_verify_ends_and_notes_the_links(tmp_path):
 def test_walk_is_sorted_and_tells_what_it_leaves_out(root):
     (root / "a/0.tif").touch()
     (root / "a/loop").symlink_to(".")
-    walk = Walk()
+    walk = Walk(root)
     assert walk.images(root) == [str(root / name) for name in WHOLE]
     assert walk.passed_over == [
         PassedOver(str(root / "a/0.tif"), "in a format that is not read"),

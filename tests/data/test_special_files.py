@@ -18,7 +18,7 @@ from keras_cr.data import (
     two_views,
     verify,
 )
-from tests.data.helpers import dataset, pixels, save_image, write_cub
+from tests.data.helpers import dataset, encoded, pixels, save_image, write_cub
 
 KINDS = ("a named pipe", "a socket", "a device", "a folder", "missing", "a broken link", "empty")
 
@@ -132,3 +132,16 @@ def test_a_path_is_taken_as_text_bytes_path_or_tensor(tmp_path):
     for given in (path, str(path), os.fsencode(path), tf.constant(str(path)), np.str_(path)):
         np.testing.assert_array_equal(load_image(given), pixels(1)[0])
     assert dataset(1, images=[os.fsencode(path)]).images == [str(path)]
+
+
+def test_other_file_systems_of_tensorflow():
+    import tensorflow as tf
+
+    with tf.io.gfile.GFile("ram://x.png", "wb") as file:
+        file.write(encoded(pixels(1)[0], "PNG"))
+    np.testing.assert_array_equal(load_image("ram://x.png"), pixels(1)[0])
+    data = dataset(2, images=["ram://x.png"] * 2)
+    assert check_images(data)[1] == []
+    assert len(list(image_batches(data, 32, 2))) == 1
+    with pytest.raises(UnreadableImageError, match=r"ram://y.png: can't be read"):
+        load_image("ram://y.png")

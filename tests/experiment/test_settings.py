@@ -7,6 +7,7 @@ from keras_cr.experiment import Settings, parse_settings
 
 def test_flags_change_a_recipes_defaults():
     argv = ["--epochs", "2", "--rationale", "reference", "--image-size", "64", "--skip-bad"]
+    argv += ["--max-pixels", "1000"]
     settings = parse_settings("doc", argv, dataset="cub", epochs=100, batch_size=16)
     assert settings == Settings(
         dataset="cub",
@@ -15,6 +16,7 @@ def test_flags_change_a_recipes_defaults():
         rationale="reference",
         image_size=64,
         skip_bad=True,
+        max_pixels=1000,
     )
 
 
@@ -34,6 +36,7 @@ def test_options_of_the_rationale_are_part_of_the_run():
     ("argv", "message"),
     [
         (["--epochs", "-1"], "--epochs must be 0 or more. Received: -1"),
+        (["--max-pixels", "0"], "--max-pixels must be 1 or more. Received: 0"),
         (["--batch-size", "1"], "--batch-size must be 2 or more"),
         (["--learning-rate", "0"], "--learning-rate must be positive"),
         (["--resume"], "--resume needs --output"),
