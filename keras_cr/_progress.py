@@ -68,7 +68,7 @@ class Progress:
         self._verbose, self._leave, self._clock = check_verbose(verbose), leave, clock
         self._first: tuple[float, int] | None = None  # when the first report came, and its steps
         self._file: TextIO | None = None  # None: nothing is shown
-        self._drawn, self._width = None, 0
+        self._drawn, self._said, self._width = None, done, 0
         self._lock, self._over = threading.Lock(), threading.Event()
 
     def __enter__(self) -> "Progress":
@@ -76,13 +76,14 @@ class Progress:
         if self._verbose and not _open and sys.stderr is not None:
             self._file = sys.stderr
             self._live = self._verbose != 2 and _redraws(self._file)
+            _open.append(self)
             threading.Thread(target=self._tick, daemon=True).start()
             self._draw()
-        _open.append(self)
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        _open.remove(self)
+        if self in _open:
+            _open.remove(self)
         self._over.set()
         with self._lock:
             if self._file is not None:
@@ -141,7 +142,7 @@ class Progress:
         with self._lock:
             if self._file is None or not self._due(self._clock()):
                 return
-            self._drawn = self._clock()
+            self._drawn, self._said = self._clock(), self.done
             self._write(f"\r{self._fitted()}" if self._live else f"{self._line()}\n")
 
     def _due(self, now: float) -> bool:
@@ -155,7 +156,7 @@ class Progress:
             last = self._fitted() if whole else ""
             keep = self._leave or not whole
             self._write(f"\r{last}\n" if keep and last else "\n" if keep else self._blank())
-        elif whole and self._drawn is not None and self._drawn != self._clock():
+        elif whole and self._counts and self._drawn is not None and self._said != self.done:
             self._write(f"{self._line()}\n")
 
     def _blank(self) -> str:

@@ -169,6 +169,9 @@ def test_the_outermost_work_alone_is_drawn(terminal, clock):
         clock.now += 5
         inner.advance(2)
     assert "Inner" not in terminal.getvalue()
+    with Progress("Silent", verbose=0), Progress("Shown", clock=clock):
+        pass
+    assert "Shown" in terminal.getvalue()
     with Progress("Next", clock=clock):
         pass
     assert "Next" in terminal.getvalue()

@@ -47,7 +47,7 @@ def installed(folder):
 @pytest.mark.slow
 def test_the_python_runs_block_after_block_in_one_fresh_session(tmp_path):
     here = tmp_path / "here"
-    birds = synthetic_birds(num_classes=4, train_per_class=16, test_per_class=1, image_size=96)
+    birds = synthetic_birds(num_classes=3, train_per_class=11, test_per_class=1, image_size=96)
     shutil.copytree(write_cub_layout(birds, tmp_path / "birds") / "images", here / "photos")
     with HubServer(tmp_path / "hub", tokens={"hf_mine": {"name": "my-name"}}, xet=False) as hub:
         environment = os.environ | {
@@ -80,7 +80,7 @@ def test_the_python_runs_block_after_block_in_one_fresh_session(tmp_path):
     }
     home = pathlib.Path(os.environ["KERAS_CR_HOME"])
     assert (home / "cards" / "my_birds.yaml").is_file()
-    assert (home / "presets" / "parts_resnet18" / "preset.json").is_file()
+    assert (home / "presets" / "my_parts" / "preset.json").is_file()
 
 
 def commands():

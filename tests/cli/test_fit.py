@@ -149,7 +149,7 @@ def test_what_is_no_backbone(folder, broken, tmp_path, capsys):
     for name, said in (
         ("none.keras", "none.keras' is no file"),
         ("broken.keras", "broken.keras' can't be loaded: "),
-        ("flat.keras", "`backbone` must end in one 4-D feature map"),
+        ("flat.keras", "--backbone must end in one 4-D feature map"),
     ):
         argv = ["fit", folder, "-o", tmp_path / "out", "--backbone", tmp_path / name]
         assert said in fails(argv, capsys)
