@@ -50,7 +50,7 @@ def test_folders_differ_where_values_do():
         ("posthoc:k=1,k=2", "each name once"),
         ("posthoc:kk=1", "posthoc:kk=1: kk: neither a choice of a rationale nor a setting"),
         ("posthoc:k=many", "`k` must be a whole number. Received: k='many'"),
-        ("posthoc:k=0", "`k` must be positive"),
+        ("posthoc:k=0", "`k` must be a positive integer. Received: k=0"),
         ("posthoc:temperature=warm", "`temperature` must be a number"),
         ("posthoc:temperature=inf", "`temperature` must be a number"),
         ("posthoc:mirror=2", "`mirror` must be true or false"),
