@@ -75,7 +75,7 @@ class Progress:
         self._start = self._clock()
         if self._verbose and not _open and sys.stderr is not None:
             self._file = sys.stderr
-            self._live = self._verbose != 2 and _redraws(self._file)
+            self._live = self._verbose != 2 and redraws(self._file)
             _open.append(self)
             threading.Thread(target=self._tick, daemon=True).start()
             self._draw()
@@ -267,13 +267,13 @@ def _images(batch) -> int:
     return int(shape[0]) if shape else 1
 
 
-def _redraws(file: TextIO) -> bool:
+def redraws(file: TextIO | None) -> bool:
     """Whether a line can be drawn again in place: on a terminal, or below a notebook's cell."""
     if type(file).__module__.startswith("ipykernel"):
         return True
     try:
         return file.isatty() and os.environ.get("TERM") != "dumb"
-    except (AttributeError, ValueError):  # no file at all, or a closed one
+    except (AttributeError, ValueError):  # None, no file at all, or a closed one
         return False
 
 

@@ -186,6 +186,7 @@ class Run:
             HubError: it failed; the message says how to try again.
         """
         folder = self.output / "preset"
+        announce(f"Publishing {folder} to {self.settings.publish}.")
         try:
             published = publish(folder, self.settings.publish)
         except HubError as error:
