@@ -23,6 +23,7 @@ _UNREAD = """
 UNREAD_SUFFIXES = tuple(_UNREAD.split())
 # The sensors of phones and of medium format cameras reach 108 million. As RGB these are 0.36 GB.
 MAX_PIXELS = 120_000_000
+MISSING, BROKEN_LINK = "missing", "a broken link"
 _MOST_BYTES_A_PIXEL = 8  # four channels of 16 bits, not compressed
 _MOST_METADATA = 2**26  # bytes
 _KINDS = {
@@ -53,10 +54,15 @@ class UnreadableImageError(ValueError):
 
     @classmethod
     def of(cls, path: str | os.PathLike, fault: str) -> "UnreadableImageError":
-        """The error about a single file."""
-        error = cls(f"{printable(path)}: {fault}; repair or remove it.")
+        """The error about a single file; where there is none, a FileNotFoundError as well."""
+        kind = MissingImageError if fault in (MISSING, BROKEN_LINK) else cls
+        error = kind(f"{printable(path)}: {fault}; repair or remove it.")
         error.fault = fault
         return error
+
+
+class MissingImageError(UnreadableImageError, FileNotFoundError):
+    """There is no image file at a path."""
 
 
 def check_max_pixels(max_pixels: int) -> None:
@@ -78,7 +84,7 @@ def file_fault(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> str | N
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        return "a broken link" if os.path.islink(path) else "missing"
+        return BROKEN_LINK if os.path.islink(path) else MISSING
     except PermissionError:
         return "no permission to read it"
     except (OSError, ValueError) as error:  # a link to itself, a name that is too long, a null byte
@@ -116,7 +122,7 @@ def check_files(paths: Sequence[str], max_pixels: int = MAX_PIXELS) -> None:
     """Checks that files can be opened without harm, by those who hand them to TensorFlow.
 
     Raises:
-        UnreadableImageError: One has a `file_fault`.
+        UnreadableImageError: One has a `file_fault`; a MissingImageError where there is no file.
     """
     for path in paths:
         if fault := file_fault(path, max_pixels):

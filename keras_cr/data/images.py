@@ -27,6 +27,7 @@ from keras_cr.data.decode import (
 )
 from keras_cr.data.files import (
     MAX_PIXELS,
+    MISSING,
     UnreadableImageError,
     check_files,
     foreign_format,
@@ -210,7 +211,7 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
         try:
             pixels = resize_and_crop(load_image(path), image_size)
         except UnreadableImageError as error:
-            fault = "does not exist" if error.fault == "missing" else error.fault
+            fault = "does not exist" if error.fault == MISSING else error.fault
             raise UnreadableImageError(
                 f"paths: {printable(path)!r} {fault}; give files in {FORMATS}."
             ) from error
