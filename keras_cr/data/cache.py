@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import load_image
-from keras_cr.data.files import UnreadableImageError
+from keras_cr.data.files import MAX_PIXELS, UnreadableImageError
 
 MEMORY = "memory"
 _UNFINISHED = ".part"  # the suffix of a file that is being written
@@ -181,7 +181,7 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _decoded_bytes(paths: list[str], crop_bottom: int, max_pixels: int) -> float:
+def _decoded_bytes(paths: list[str], crop_bottom: int, max_pixels: int = MAX_PIXELS) -> float:
     """About what the images take as pixels, by a sample of them."""
     sizes = []
     for row in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE), dtype=int):
