@@ -202,3 +202,23 @@ def test_defaults_are_the_librarys():
     assert defaults["rounds"] == fit.ROUNDS
     assert defaults["epochs"] == fit.EPOCHS
     assert defaults["max_images"] == fit.MAX_IMAGES
+
+
+def test_a_rationale_that_says_nothing_is_told(folder, tmp_path, capsys):
+    layers = [keras.Input((32, 32, 3)), tiny_backbone(), keras.layers.Rescaling(0.0)]
+    keras.Sequential(layers).save(tmp_path / "empty.keras")
+    argv = ["fit", folder, "-o", tmp_path / "out", "--backbone", tmp_path / "empty.keras", *FEW]
+    assert main(list(map(str, argv))) == 0
+    said = capsys.readouterr().err
+    assert "agreement 0.000" in said
+    assert f"Warning: The fitted maps of {NUMBER} of {NUMBER} images have no contrast" in said
+    assert "random weights" in said
+
+
+def test_weights_that_are_not_finite_are_refused(folder, tmp_path, capsys):
+    backbone = tiny_backbone(image_size=32)
+    backbone.weights[0].assign(np.full(backbone.weights[0].shape, np.nan))
+    backbone.save(tmp_path / "nan.keras")
+    argv = ["fit", folder, "-o", tmp_path / "out", "--backbone", tmp_path / "nan.keras", *FEW]
+    assert "`encoder` must have finite weights; " in fails(argv, capsys)
+    assert not (tmp_path / "out").exists()
