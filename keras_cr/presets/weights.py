@@ -182,8 +182,9 @@ def _is_of(layer: Any, name: object) -> bool:
     """Whether a layer may have had that name; not all layers keep theirs, nor all files note it."""
     told = str(name), layer.name
     old, new = (re.sub(r"_\d+", "", each) for each in told)  # numbers are Keras' own
-    keeps = hasattr(layer, "get_config") and "name" in layer.get_config()
-    return name is None or old == new or not keeps
+    if name is None or old == new:
+        return True
+    return not hasattr(layer, "get_config") or "name" not in layer.get_config()
 
 
 def _check_arrays(where: str, arrays: Mapping, own: Mapping[str, Any], any_float: bool) -> None:
