@@ -37,7 +37,7 @@ def check_labels(labels: np.ndarray, num_classes: int, argument: str) -> None:
     if labels.dtype.kind not in "biuf":
         raise ValueError(
             f"`{argument}` must be integers; of names, np.unique(names, return_inverse=True) "
-            f"makes some. Received: {labels.dtype}, such as {labels.flat[0]!r}"
+            f"makes some. Received: {labels.dtype}, such as {labels.flat[0].item()!r}"
         )
     if labels.min() < 0 or labels.max() >= num_classes or (labels % 1).any():
         raise ValueError(
