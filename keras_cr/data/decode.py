@@ -16,6 +16,8 @@ _EXIF = (0xFF, 0xE1, None, None, *b"Exif\0\0")  # a segment's marker, its length
 _EXIF_WITHIN = 2**16  # bytes at a file's start that are searched
 _IMAGE = tf.TensorSpec((None, None, None), tf.uint8)
 DOES_NOT_DECODE = "does not decode"
+# The text of some errors of TensorFlow holds bytes of the file, which Python then fails to decode.
+DECODE_ERRORS = (tf.errors.OpError, UnicodeDecodeError)
 FORMATS = "JPEG, PNG, BMP, GIF, WebP or JPEG XL"
 
 
@@ -45,7 +47,7 @@ def load_image(
         data = tf.constant(read_file(path, max_pixels))
         try:
             image = decode_image(data, max_pixels)
-        except tf.errors.OpError as error:
+        except DECODE_ERRORS as error:
             fault = too_large(data, max_pixels) or DOES_NOT_DECODE
             raise UnreadableImageError.of(path, fault) from error
     return image[: tf.shape(image)[0] - crop_bottom] if crop_bottom else image
@@ -105,7 +107,7 @@ def too_large(data: tf.Tensor, max_pixels: int) -> str | None:
     """In words, that an image's header says more pixels than `max_pixels`; else None."""
     try:
         height, width = _size(data).numpy().tolist()
-    except tf.errors.OpError:  # no image: told of elsewhere
+    except DECODE_ERRORS:  # no image: told of elsewhere
         return None
     if height * width <= max_pixels:
         return None

@@ -20,6 +20,7 @@ from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.cache import cached
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import (
+    DECODE_ERRORS,
     DOES_NOT_DECODE,
     FORMATS,
     decode_image,
@@ -161,7 +162,7 @@ def data_fault(
     content = tf.constant(data)
     try:
         height, width, _ = decode_image(content, max_pixels).shape
-    except tf.errors.OpError:
+    except DECODE_ERRORS:
         if fault := too_large(content, max_pixels):
             return "large", fault
         form = foreign_format(data)

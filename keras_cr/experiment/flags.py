@@ -34,8 +34,8 @@ def parse_settings(description: str, argv: list[str] | None = None, **defaults) 
         parser.error(told_in_flags(error))
 
 
-def told_in_flags(error: Exception) -> str:
-    """What an error says of settings, arms and seeds, in the flags of a recipe."""
+def told_in_flags(error: Exception | str) -> str:
+    """What an error or a message says of settings, arms and seeds, in the flags of a recipe."""
     flags = flags_of(settings_parser("")._actions)
     return in_flags(str(error), flags | {name: (f"--{name}", False) for name in ("arms", "seeds")})
 

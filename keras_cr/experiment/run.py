@@ -176,7 +176,7 @@ class Run:
             return self.name
         name = stored_name(self.name, self.mark, self.settings.overwrite)
         if name != (told or self.name):
-            print(taken_message(self.name, name))
+            print(told_in_flags(taken_message(self.name, name)))
         return name
 
     def _publish(self) -> None:

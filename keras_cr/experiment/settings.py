@@ -133,7 +133,7 @@ class Settings:
                     f"`{name}` must be {least} or more. Received: {getattr(self, name)}"
                 )
         if self.max_pixels is not None and self.max_pixels < 1:
-            raise ValueError(f"--max-pixels must be 1 or more. Received: {self.max_pixels}")
+            raise ValueError(f"`max_pixels` must be 1 or more. Received: {self.max_pixels}")
         if self.learning_rate <= 0:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}")
         if self.resume and self.output is None:

@@ -39,7 +39,7 @@ def taken_message(wanted: str, name: str) -> str:
     made = f" (`{command}`)" if isinstance(command, str) else ""
     return (
         f"The local store has a preset {wanted!r} of another origin{made}: this run is stored as "
-        f"{name!r}. --preset-name NAME stores it under another name, --overwrite in the place of "
+        f"{name!r}. preset_name=NAME stores it under another name, overwrite=True in the place of "
         f"{wanted!r}."
     )
 

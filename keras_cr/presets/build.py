@@ -7,6 +7,7 @@ import keras
 from keras_cr.presets.bounded import Limits, build
 from keras_cr.presets.config import serialize, with_dtype
 from keras_cr.presets.errors import IncompatiblePresetError, cause
+from keras_cr.presets.finite import check_finite
 from keras_cr.presets.manifest import CONFIG, WEIGHTS, Located
 from keras_cr.presets.plain import plain
 from keras_cr.presets.round_trip import first_unread
@@ -36,6 +37,7 @@ def build_model(
     Raises:
         IncompatiblePresetError: no model can be built, it would be larger than the weights, or an
             entry of one of the files is not read.
+        PresetError: the weights leave the range of `dtype`.
     """
 
     versions = manifest.get("keras_cr"), manifest.get("keras")
@@ -76,6 +78,9 @@ def build_model(
             model.load_weights(weights)
         except Exception as error:  # what a layer's own way of loading may raise
             raise refused(misfit, error) from error
+        if dtype is not None:  # the file's own numbers are finite
+            label = f"{preset.label}: under dtype {dtype.name!r}"
+            check_finite(model, label, "load it in a wider dtype")
     return model
 
 

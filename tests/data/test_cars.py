@@ -59,7 +59,7 @@ def test_a_list_of_one_image_a_split(tmp_path):
 
 
 def test_nothing_can_be_downloaded():
-    with pytest.raises(FileNotFoundError, match=r"source .* is gone.*--data-dir.*car_devkit.tgz"):
+    with pytest.raises(FileNotFoundError, match=r"source .* is gone.*`data_dir`.*car_devkit.tgz"):
         read_cars(None)
 
 

@@ -110,7 +110,7 @@ def test_download_is_read_like_a_folder_and_needs_the_network_once(served, cub, 
 def test_a_wrong_checksum_is_refused(served, tmp_path):
     images, _, _ = served
     wrong = Archive(images.name, images.url + "&other", "0" * 64, images.size)
-    with pytest.raises(ValueError, match=r"not the expected CUB_200_2011.tgz .*0000.*--data-dir"):
+    with pytest.raises(ValueError, match=r"not the expected CUB_200_2011.tgz .*0000.*`data_dir`"):
         download_cub(tmp_path / "tfds", wrong, None)
 
 
@@ -122,7 +122,7 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     url = f"http://127.0.0.1:{port}/CUB_200_2011.tgz"
     start = time.monotonic()
     with pytest.raises(
-        ConnectionError, match=rf"CUB_200_2011.tgz from {url} .*--data-dir"
+        ConnectionError, match=rf"CUB_200_2011.tgz from {url} .*`data_dir`"
     ) as error:
         download_cub(tmp_path, Archive("CUB_200_2011.tgz", url, "0" * 64, 1), None)
     assert time.monotonic() - start < 15

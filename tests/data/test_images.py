@@ -43,7 +43,7 @@ def test_broken_files_are_named_or_left_out(files):
     files[1].write_bytes(files[1].read_bytes()[:60])
     files[3].write_bytes(b"")
 
-    named = r"2 of 4 .*1.png \(does not decode\), .*3.png \(empty file\); .*--skip-bad"
+    named = r"2 of 4 .*1.png \(does not decode\), .*3.png \(empty file\); .*skip_bad=True"
     with pytest.raises(UnreadableImageError, match=named):
         check_images(data)
     kept, bad = check_images(data, skip_bad=True, workers=2)

@@ -182,8 +182,8 @@ def test_each_image_is_embedded_once_for_all_protocols(monkeypatch):
     counted = []
     embed_batches = Embedder.embed
 
-    def counting(self, images, batch_size=64):
-        result = embed_batches(self, images, batch_size)
+    def counting(self, images, batch_size=64, **options):
+        result = embed_batches(self, images, batch_size, **options)
         counted.append(len(result))
         return result
 

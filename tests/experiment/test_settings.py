@@ -48,7 +48,7 @@ def test_options_of_the_rationale_are_part_of_the_run():
         (["--rationale-options", "k"], "argument --rationale-options: must be NAME=VALUE"),
         (["--rationale-options", "kk=3"], "--rationale-options: kk: no choice of a rationale"),
         (["--rationale-options", "k=x"], "--rationale-options: `k` must be a whole number"),
-        (["--rationale-options", "k=-1"], "--rationale-options: `k` must be positive"),
+        (["--rationale-options", "k=-1"], "--rationale-options: `k` must be a positive integer"),
         (["--rationale", "off", "--rationale-options", "k=5"], "no effect with --rationale off"),
     ],
 )

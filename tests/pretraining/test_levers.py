@@ -115,7 +115,9 @@ def test_the_mirror_images_target_is_flipped_back():
     logs = []
     for mirror in (False, True):
         pretrainer = MoCo(color_encoder(), changed(mirror=mirror, bank_size=32), queue_size=32)
-        pretrainer.compile(keras.optimizers.SGD(0.1))
+        # Nothing is learnt: many places are exactly alike here, and steps make of a rounding error
+        # another target.
+        pretrainer.compile(keras.optimizers.SGD(0.0))
         logs.append([pretrainer.train_on_batch(data, return_dict=True) for _ in range(3)][-1])
     assert float(logs[0]["cam_peak"]) > 0
     for name, value in logs[0].items():
