@@ -92,7 +92,7 @@ class CommonRationaleEncoder(ImageModel):
         Raises:
             ValueError: the images are not 4-D, or their map has no place or a single one.
         """
-        if len(images.shape) != 4 or images.shape[-1] not in (1, 3, None):
+        if len(images.shape) != 4:
             raise ValueError(
                 "Images must have shape (B, H, W, 3), RGB 0..255. "
                 f"Received shape: {tuple(images.shape)}"

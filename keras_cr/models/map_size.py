@@ -78,7 +78,9 @@ class MapSize:
         return self._least
 
     def _computed(self, height: int, width: int) -> tuple[int, int] | None:
-        shape = (1, height, width, 3)
+        taken = getattr(self.backbone, "input_shape", None)
+        channels = taken[-1] if isinstance(taken, tuple) else None
+        shape = (1, height, width, channels or 3)
         found = _sides(lambda: self.backbone.compute_output_shape(shape))
         if found not in (None, (1, 1)):
             return found

@@ -87,7 +87,7 @@ def test_another_file_is_refused(source, monkeypatch, tmp_path):
 
 
 def test_without_a_network_there_are_ways_out(source):
-    with pytest.raises(OSError, match=r"resnet18-f37072fd.pth .*--backbone squeezenet"):
+    with pytest.raises(OSError, match=r"resnet18-f37072fd.pth .*backbone='squeezenet'"):
         load_imagenet_weights(resnet18())
 
 
