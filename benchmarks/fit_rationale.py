@@ -1,4 +1,4 @@
-"""Seconds that `keras_cr.pretraining.fit_rationale` takes, the backbone left out.
+"""Seconds that `keras_cr.rationale.posthoc` takes, the backbone left out.
 
     python benchmarks/fit_rationale.py                    # 1,050 maps of 9 x 9 x 512
     python benchmarks/fit_rationale.py --side 7 --channels 2048
@@ -20,8 +20,8 @@ import numpy as np
 
 from keras_cr import CommonRationaleEncoder
 from keras_cr.layers import RationaleBranch
-from keras_cr.models.branch_fit import fit_branch
 from keras_cr.pretraining import fit_rationale
+from keras_cr.rationale.branch_fit import fit_branch
 
 
 def main():

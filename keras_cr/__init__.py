@@ -12,6 +12,8 @@ from keras_cr.version import __version__
 _SUBPACKAGES = (
     "attribution",
     "callbacks",
+    "comparison",
+    "conversion",
     "data",
     "evaluation",
     "experiment",
@@ -20,6 +22,7 @@ _SUBPACKAGES = (
     "models",
     "presets",
     "pretraining",
+    "rationale",
     "visualization",
 )
 _FROM = {  # what is at the top, and the sub-package it is in

@@ -31,8 +31,8 @@ import train_cub
 import train_demo
 import train_folder
 
+from keras_cr.comparison.compare import main
 from keras_cr.data import bent_cut_outs, synthetic_birds
-from keras_cr.experiment.compare import main
 
 
 def birds(data_dir, background="independent"):

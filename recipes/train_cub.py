@@ -28,8 +28,6 @@ SETTINGS = {
     "batch_size": 64,
     "image_size": 224,
     "learning_rate": 0.03,
-    "momentum": 0.99,
-    "temperature": 0.2,
 }
 
 

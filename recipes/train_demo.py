@@ -20,8 +20,7 @@ SETTINGS = {
     "image_size": 96,
     "optimizer": "adamw",
     "learning_rate": 2e-3,
-    "momentum": 0.99,
-    "temperature": 0.1,
+    "objective_options": {"temperature": 0.1},
 }
 
 # Colours tell these species apart and time is short: gentler changes than MoCo v2's.

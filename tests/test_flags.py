@@ -9,7 +9,7 @@ import pytest
 import keras_cr
 from keras_cr import cli
 from keras_cr._flags import flags_of, in_flags
-from keras_cr.experiment.compare_flags import REFUSED, parse_comparison
+from keras_cr.comparison.flags import REFUSED, parse_comparison
 from keras_cr.experiment.flags import settings_parser, told_in_flags
 
 PACKAGE = pathlib.Path(keras_cr.__file__).parent

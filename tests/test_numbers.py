@@ -16,7 +16,7 @@ from keras_cr.evaluation.boxes import map_boxes
 from keras_cr.experiment.settings import Settings
 from keras_cr.layers import FeatureQueue, ProjectionHead, RationaleBranch
 from keras_cr.models import ResNet
-from keras_cr.pretraining import MoCo, Rationale, fit_rationale
+from keras_cr.pretraining import MoCo, Neighbours, Rationale, fit_rationale
 from tests.case import images, tiny_backbone, tiny_encoder
 from tests.data.helpers import save_image
 
@@ -114,12 +114,12 @@ def test_layers_and_choices():
         RationaleBranch(two).get_config(),
     ]
     numbers = [{k: v for k, v in each.items() if k != "dtype"} for each in pieces]
-    numbers.append(Rationale(k=two, bank_size=np.int64(8)).get_config())
+    numbers.append(Rationale(Neighbours(k=two, bank_size=np.int64(8))).get_config())
     settings = Settings(epochs=two, image_size=(np.int64(64), 64), num_detectors=two, seed=two)
     numbers.append(settings.of_the_run())
     json.dumps(numbers)
     assert settings.image_size == 64
-    for make in (FeatureQueue, RationaleBranch, lambda k: Rationale(k=k)):
+    for make in (FeatureQueue, RationaleBranch, lambda k: Rationale(Neighbours(k=k))):
         with pytest.raises(ValueError, match="must be a positive integer. Received: .*=True"):
             make(True)
     with pytest.raises(ValueError, match="units"):
@@ -129,7 +129,11 @@ def test_layers_and_choices():
     with pytest.raises(ValueError, match="`num_classes` must be an integer of 2 or more.*True"):
         CommonRationaleClassifier(tiny_encoder(), True)
     moco = MoCo(
-        tiny_encoder(), Rationale(k=two, bank_size=np.int64(8)), two, two, queue_size=np.int64(8)
+        tiny_encoder(),
+        Rationale(Neighbours(k=two, bank_size=np.int64(8))),
+        two,
+        two,
+        queue_size=np.int64(8),
     )
     keras.saving.serialize_keras_object(moco)
 
@@ -141,9 +145,17 @@ def test_evaluation_and_fit_rationale():
     with pytest.raises(ValueError, match="images are square"):
         extract(encoder, data, (32, 24))
     assert len(embed(encoder, data.images, two)) == 10
-    fit_rationale(encoder, data.images, Rationale(k=two), np.int64(1), two, two, max_images=two * 4)
+    fit_rationale(
+        encoder,
+        data.images,
+        Rationale(Neighbours(k=two)),
+        np.int64(1),
+        two,
+        two,
+        max_images=two * 4,
+    )
     with pytest.raises(ValueError, match="`epochs` must be a positive integer.*epochs=2.5"):
-        fit_rationale(encoder, data.images, Rationale(k=2), epochs=2.5)
+        fit_rationale(encoder, data.images, Rationale(Neighbours(k=2)), epochs=2.5)
     assert KNNMonitor(data, (32, 32), every=two).image_size == 32
     assert map_boxes(np.eye(4)[None], (16, 16)).shape == (1, 4)
 

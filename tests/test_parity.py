@@ -14,11 +14,12 @@ import tensorflow as tf
 from keras import ops
 
 from keras_cr.attribution import grad_cam_from_loss
+from keras_cr.conversion.convert import load_torchvision_weights, torchvision_names
 from keras_cr.layers import RationaleBranch, RationalePooling
 from keras_cr.losses import RationaleFit, info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder, resnet50
-from keras_cr.presets.convert import load_torchvision_weights, torchvision_names
 from keras_cr.pretraining import MoCo, Rationale
+from keras_cr.pretraining.objectives.moco import unit
 
 FILE = os.environ.get(
     "KERAS_CR_PARITY_FILE", pathlib.Path(__file__).parent / "reference" / "lcr_reference.npz"
@@ -117,7 +118,10 @@ class _Step:
             strict=True,
         ):
             variable.assign(seeded(f"bn16.{torch_name}", (32,)))
-        for network, name in ((pretrainer.head, "q"), (pretrainer.momentum_head, "k")):
+        for network, name in (
+            (pretrainer.heads["project"], "q"),
+            (pretrainer.twin.heads["project"], "k"),
+        ):
             for linear, number, width in zip(network.linears, (0, 2), (2048, 256), strict=True):
                 prefix = f"encoder_{name}.fc.{number}"
                 linear.kernel.assign(seeded(f"{prefix}.weight", (width, 2048)).T)
@@ -129,11 +133,11 @@ class _Step:
     def run(self):
         """The gradients of the total loss, the way `train_step` takes them."""
         views = {"query": tf.constant(self.query), "key": tf.constant(self.key)}
-        context = self.pretrainer.prepare(views)
+        teacher = self.pretrainer.teach(views)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(views["query"])
-            loss, logs = self.pretrainer.compute_losses(views, context, tape)
-        branch, head = self.pretrainer.encoder.branch, self.pretrainer.head
+            loss, logs, _ = self.pretrainer.compute_losses(views, teacher, tape)
+        branch, head = self.pretrainer.encoder.branch, self.pretrainer.heads["project"]
         sources = {
             "conv": branch.detectors.kernel,
             "gamma": branch.batch_norm.gamma,
@@ -145,14 +149,14 @@ class _Step:
         gradients = tape.gradient(loss, sources | {"phi": views["query"]})
         weight = self.pretrainer.rationale.weight
         gradients["fit_phi"] = weight * tape.gradient(logs["fit_loss"], views["query"])
-        self.pretrainer.finish(views, context)
-        return logs, {name: gradient.numpy() for name, gradient in gradients.items()}, context
+        self.pretrainer.after_step(teacher, views)
+        return logs, {name: gradient.numpy() for name, gradient in gradients.items()}
 
 
 @pytest.fixture(scope="module")
 def reference_step():
     step = _Step(Rationale.reference())
-    step.logs, step.gradients, step.context = step.run()
+    step.logs, step.gradients = step.run()
     return step
 
 
@@ -174,17 +178,19 @@ def test_losses_and_gradients_of_a_step(reference_step, expected):
 def test_attention_gradcam_and_both_fit_losses(expected):
     step = _Step(Rationale.reference())
     pretrainer = step.pretrainer
-    context = pretrainer.prepare({"query": step.query, "key": step.key})
+    teacher = pretrainer.teach({"query": step.query, "key": step.key})
     query = tf.constant(step.query)
-    queries = pretrainer.project(query, pretrainer.head)
-    logits = info_nce_logits(
-        ops.sum(queries * context["keys"], axis=-1), pretrainer.queue(queries), 0.2
-    )
+    queries = unit(pretrainer.see(query, pretrainer.heads).projected)
+    keys = unit(teacher["key"].projected)
+    logits = info_nce_logits(ops.sum(queries * keys, axis=-1), pretrainer.queue(queries), 0.2)
     check(logits[:, :32], expected["logits"])
     check(ops.mean(info_nce(logits)), expected["info_nce"])
 
     cam, loss = grad_cam_from_loss(
-        lambda phi: pretrainer.objective({"query": phi}, context).loss, query
+        lambda phi: (
+            pretrainer.objective({"query": pretrainer.see(phi, pretrainer.heads)}, teacher, {}).loss
+        ),
+        query,
     )
     check(loss, expected["info_nce"])
     check(cam, expected["gradcam"])
@@ -199,7 +205,7 @@ def test_queue_and_momentum_update(reference_step, expected):
     pretrainer = reference_step.pretrainer
     check(pretrainer.queue.features.numpy()[:8].T, expected["queue_after_first"])
     assert int(pretrainer.queue.pointer.numpy()) == int(np.squeeze(expected["queue_ptr"]))
-    check(pretrainer.momentum_head.linears[1].bias, expected["key_fc2_bias_after_ema"])
+    check(pretrainer.twin.heads["project"].linears[1].bias, expected["key_fc2_bias_after_ema"])
 
 
 def test_inference_embedding_after_the_step(reference_step, expected):

@@ -12,8 +12,8 @@ import sys
 import pytest
 
 from keras_cr import cli
+from keras_cr.comparison.compare import Comparison
 from keras_cr.data import synthetic_birds, write_cub_layout
-from keras_cr.experiment.compare import Comparison
 from keras_cr.experiment.run import Run
 from tests.hub.server import HubServer
 

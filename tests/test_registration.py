@@ -23,7 +23,7 @@ from keras_cr.layers import (
 )
 from keras_cr.losses import RationaleFit
 from keras_cr.models import CommonRationaleClassifier, ResNet, SqueezeNet
-from keras_cr.pretraining import MoCo, Rationale
+from keras_cr.pretraining import MoCo, Neighbours, Rationale
 from tests.case import tiny_encoder
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +62,7 @@ def files(tmp_path_factory):
     maps = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 1)])
     maps.add(keras.layers.Reshape((8, 8)))
     maps.compile("adam", RationaleFit(temperature=0.3))
-    pretrainer = MoCo(encoder, rationale=Rationale(k=2, bank_size=8), queue_size=8)
+    pretrainer = MoCo(encoder, rationale=Rationale(Neighbours(k=2, bank_size=8)), queue_size=8)
     pretrainer.compile("sgd")
     pretrainer(np.zeros((2, 32, 32, 3)))
     models = {

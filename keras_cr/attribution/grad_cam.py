@@ -5,6 +5,8 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from keras_cr._backend import require_tensorflow
+
 
 def grad_cam(feature_map, gradients, form: str = "elementwise", sign: int = 1):
     """Scores every position of a feature map by the gradient of a loss.
@@ -64,11 +66,7 @@ def grad_cam_from_loss(
     >>> cam, loss = grad_cam_from_loss(
     ...     lambda phi: -ops.mean(head(ops.mean(phi, axis=(1, 2)))[:, 7]), feature_map, sign=-1)
     """
-    if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(
-            "grad_cam_from_loss needs Keras' TensorFlow backend. "
-            f"Running: {keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
-        )
+    require_tensorflow("grad_cam_from_loss needs")
     import tensorflow as tf
 
     feature_map = ops.cast(feature_map, "float32")

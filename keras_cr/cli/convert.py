@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> None:
     folder = Path(args.output).expanduser()
     check_replaceable(folder)
     with Progress(f"Converting {args.source}", verbose=2):
-        from keras_cr.presets.convert import convert_checkpoint
-        from keras_cr.presets.torchvision import listed
+        from keras_cr.conversion.convert import convert_checkpoint
+        from keras_cr.conversion.torchvision import listed
 
         converted = convert_checkpoint(
             args.source, prefix=args.prefix, image_size=args.image_size, token=args.token

@@ -146,9 +146,9 @@ def _backbone(args: argparse.Namespace) -> "tuple[keras.Model, int]":
         ValueError: the file can't be loaded, or its images are not square.
         OSError: the named one's weights can't be fetched.
     """
+    from keras_cr.conversion.imagenet import load_imagenet_weights
     from keras_cr.models import backbone_from_name
     from keras_cr.models.backbones import BACKBONES
-    from keras_cr.presets.imagenet import load_imagenet_weights
 
     if args.backbone.endswith(".keras"):
         model = _load(Path(args.backbone).expanduser())

@@ -2,7 +2,6 @@
 
 from keras_cr.data.aircraft import download_aircraft, read_aircraft
 from keras_cr.data.augmentation import Augmentation
-from keras_cr.data.bent_cut_outs import bent_cut_outs
 from keras_cr.data.cars import read_cars
 from keras_cr.data.cub import download_cub, read_cub
 from keras_cr.data.dataset import FineGrainedDataset
@@ -16,7 +15,7 @@ from keras_cr.data.images import (
     read_images,
 )
 from keras_cr.data.report import Finding, Report
-from keras_cr.data.synthetic_birds import synthetic_birds, write_cub_layout
+from keras_cr.data.synthetic import bent_cut_outs, synthetic_birds, write_cub_layout
 from keras_cr.data.verify import verify
 from keras_cr.data.views import random_views, two_views
 

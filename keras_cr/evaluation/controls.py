@@ -21,7 +21,7 @@ from keras_cr.attribution import center_prior
 from keras_cr.evaluation._control_source import Source
 from keras_cr.evaluation.features import Features, Pooled
 from keras_cr.layers import RationaleBranch, RationalePooling
-from keras_cr.models.branch_fit import fit_branch
+from keras_cr.rationale.branch_fit import fit_branch
 
 if TYPE_CHECKING:
     from keras_cr.data import FineGrainedDataset

@@ -1,24 +1,22 @@
 """Builds the encoder and the pretrainer that settings describe."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
+from keras_cr.conversion.convert import convert_checkpoint
+from keras_cr.conversion.imagenet import load_imagenet_weights
 from keras_cr.experiment.options import named_rationale
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
 from keras_cr.presets import load_preset
 from keras_cr.presets.config import with_dtype
-from keras_cr.presets.convert import convert_checkpoint
-from keras_cr.presets.imagenet import load_imagenet_weights
-from keras_cr.pretraining import MoCo, Rationale
-from keras_cr.pretraining.fit_rationale import check_frozen
+from keras_cr.pretraining import OBJECTIVES, Pretrainer, Rationale
+from keras_cr.rationale.posthoc import check_frozen
 
 CHECKPOINTS = (".pth", ".pt", ".pth.tar", ".ckpt", ".safetensors", ".npz")
-MAX_QUEUE = 65536
 MAX_BANK = 8192
 
 
@@ -71,23 +69,28 @@ def build_encoder(
     )
 
 
-def build_pretrainer(settings: Settings, encoder: CommonRationaleEncoder, num_images: int) -> MoCo:
-    """The compiled pretrainer of a run over `num_images` training images."""
-    queue = 2 ** int(math.log2(num_images))
+def build_pretrainer(
+    settings: Settings, encoder: CommonRationaleEncoder, num_images: int
+) -> Pretrainer:
+    """The compiled pretrainer of a run over `num_images` training images.
+
+    Raises:
+        ValueError: the objective's options, or it and the rationale, can't be.
+    """
     multiplier = settings.backbone_lr_multiplier
     if multiplier is None:
         multiplier = 1.0 if settings.init == "none" else 0.1
-    pretrainer = MoCo(
+    steps = settings.epochs * (num_images // settings.batch_size)
+    objective = OBJECTIVES[settings.objective]
+    options = objective.small_data(num_images, settings.batch_size, steps)
+    pretrainer = objective(
         encoder,
         rationale=build_rationale(settings, num_images),
-        queue_size=settings.queue_size or max(settings.batch_size, min(queue, MAX_QUEUE)),
-        momentum=settings.momentum,
-        temperature=settings.temperature,
         backbone_lr_multiplier=multiplier,
         seed=settings.seed,
         dtype=settings.precision,
+        **options | (settings.objective_options or {}),
     )
-    steps = settings.epochs * (num_images // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1))
     options = {"weight_decay": settings.weight_decay, "global_clipnorm": 5.0}
     if settings.optimizer == "adamw":
@@ -108,16 +111,16 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
         return None
     options = settings.rationale_options or {}
     rationale = named_rationale(settings.rationale, options)
-    if rationale.positives == "neighbours":
+    if not rationale.explains_objective:
         most = max((num_images - 1) // 2, 1)
-        k = options.get("k", min(rationale.k, most))
+        k = options.get("k", min(rationale.positives.k, most))
         if k > most:
             raise ValueError(
                 f"`rationale_options`: k must be below half the number of training images, "
                 f"{num_images}. Received: k={k}"
             )
         bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), k + 1)
-        rationale = dataclasses.replace(rationale, k=k, bank_size=options.get("bank_size", bank))
+        rationale = rationale.changed({"k": k, "bank_size": options.get("bank_size", bank)})
     if settings.epochs == 0 and settings.rationale == "on":
         check_frozen(rationale)
     return rationale

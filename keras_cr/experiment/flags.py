@@ -14,6 +14,7 @@ from keras_cr.experiment.options import pairs
 from keras_cr.experiment.settings import PRECISIONS, Settings
 from keras_cr.models.backbones import BACKBONES
 from keras_cr.presets.hub import SCHEME, parse_handle
+from keras_cr.pretraining import OBJECTIVES
 
 
 def parse_settings(description: str, argv: list[str] | None = None, **defaults) -> Settings:
@@ -107,7 +108,13 @@ def _flags() -> dict[str, dict]:
             "help": "imagenet, none, a .keras file, a checkpoint (.pth, .safetensors), or a preset",
             "type": _init,
         },
-        "--objective": {"choices": ["moco"], "help": "the self-supervised objective"},
+        "--objective": {"choices": sorted(OBJECTIVES), "help": "the self-supervised objective"},
+        "--objective-options": {
+            "type": _options,
+            "metavar": "NAME=VALUE,...",
+            "help": "arguments of its class that differ from its settings for small data, such as "
+            "temperature=0.1",
+        },
         "--rationale": {
             "choices": ["on", "off", "paper", "reference"],
             "help": "the rationale branch; paper: the GradCAM of the objective's own loss; "
@@ -116,7 +123,7 @@ def _flags() -> dict[str, dict]:
         "--rationale-options": {
             "type": _options,
             "metavar": "NAME=VALUE,...",
-            "help": "choices of keras_cr.pretraining.Rationale that differ from it, such as "
+            "help": "choices of keras_cr.rationale.Rationale that differ from it, such as "
             "k=5,temperature=0.2",
         },
         "--refit": {
@@ -137,9 +144,6 @@ def _flags() -> dict[str, dict]:
             "help": "the backbone's share of it (default: 1 from scratch, 0.1 from --init)",
         },
         "--weight-decay": {"type": float, "help": "of all trained weights"},
-        "--momentum": {"type": float, "help": "of the momentum encoder"},
-        "--temperature": {"type": float, "help": "of the contrastive loss"},
-        "--queue-size": {"type": int, "help": "old keys kept as negatives"},
         "--validation-fraction": {
             "type": float,
             "help": "evaluate such a share of the training images, held out, and leave the test "

@@ -1,17 +1,16 @@
-"""Choices of a rationale as text: `k=5,temperature=0.2`."""
+"""Choices of a rationale or an objective as text: `k=5,temperature=0.2`."""
 
-import dataclasses
+import inspect
 import math
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-from keras_cr.pretraining import Rationale
+from keras_cr.pretraining import OBJECTIVES, Pretrainer, Rationale
 
 _NAMED = {"on": Rationale, "paper": Rationale.paper, "reference": Rationale.reference}
-_TYPES = {
-    name: typing.get_origin(hint) or hint for name, hint in typing.get_type_hints(Rationale).items()
-}
+_OF_A_RUN = ("encoder", "rationale", "total_steps", "backbone_lr_multiplier", "seed")
 _TOLD = {
     bool: "true or false",
     int: "a whole number",
@@ -26,19 +25,19 @@ def named_rationale(name: str, options: Mapping[str, Any] | None = None) -> Rati
 
     Args:
         name: `on`, `paper` or `reference`.
-        options: choices by the names of `Rationale`.
+        options: choices by the names of `Rationale`, `Neighbours` and `Views`.
 
     Raises:
         ValueError: a choice can't be, alone or beside the others, or there is no such `name`.
     """
     if name not in _NAMED:
         raise ValueError(f"`rationale` must be off or one of {', '.join(_NAMED)}: {name!r}")
-    return dataclasses.replace(_NAMED[name](), **options or {})
+    return _NAMED[name]().changed(options or {})
 
 
 def is_choice(name: str) -> bool:
-    """Whether `Rationale` has a choice of that name."""
-    return name in _TYPES
+    """Whether a rationale has a choice of that name."""
+    return name in Rationale.names()
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -59,28 +58,66 @@ def pairs(text: str) -> dict[str, str]:
 
 
 def typed_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Choices of `Rationale` with values of their types; such as JSON knows, lists for tuples.
+    """Choices of a rationale with values of their types; such as JSON knows, lists for tuples.
 
     Args:
         options: values, or text for them, by name.
 
     Raises:
-        ValueError: a name is no choice of `Rationale`, or a value is of another type.
+        ValueError: a name is no choice of a rationale, or a value is of another type.
 
     Example:
 
     >>> typed_options({"k": "5", "temperature": "0.2"})
     {'k': 5, 'temperature': 0.2}
     """
-    if unknown := [name for name in options if not is_choice(name)]:
+    return _typed_by(Rationale.names(), options, "a rationale")
+
+
+def typed_objective_options(objective: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for arguments of an objective's class.
+
+    Args:
+        objective: a name of `keras_cr.pretraining.OBJECTIVES`.
+        options: values, or text for them, by name.
+
+    Raises:
+        ValueError: there is no such objective, a name is none of its arguments, or a value is of
+            another type.
+    """
+    if objective not in OBJECTIVES:
+        raise ValueError(f"`objective` must be one of {', '.join(OBJECTIVES)}: {objective!r}")
+    return _typed_by(_arguments(OBJECTIVES[objective]), options, f"the objective {objective}")
+
+
+def _arguments(objective: type[Pretrainer]) -> dict[str, type]:
+    """What may be told of an objective, and its types; a momentum where there is a twin."""
+    found = {}
+    for kind in (Pretrainer, objective):
+        found |= typing.get_type_hints(kind.__init__)
+    found = {n: _plain(kind) for n, kind in found.items() if n not in (*_OF_A_RUN, "return")}
+    if not objective.taught:
+        found.pop("momentum", None)
+    own = inspect.signature(objective.__init__).parameters
+    return {n: kind for n, kind in found.items() if n in own or n == "momentum"}
+
+
+def _plain(kind: Any) -> type:
+    """`int` of `int | None`, `tuple` of `tuple[int, ...]`."""
+    if isinstance(kind, types.UnionType):
+        kind = next(each for each in typing.get_args(kind) if each is not types.NoneType)
+    return typing.get_origin(kind) or kind
+
+
+def _typed_by(wanted: Mapping[str, type], options: Mapping[str, Any], what: str) -> dict[str, Any]:
+    if unknown := [name for name in options if name not in wanted]:
         raise ValueError(
-            f"{', '.join(unknown)}: no choice of a rationale. There are {', '.join(_TYPES)}."
+            f"{', '.join(unknown)}: no choice of {what}. There are {', '.join(wanted)}."
         )
-    return {name: _typed(name, value) for name, value in options.items()}
+    return {name: _typed(name, value, wanted[name]) for name, value in options.items()}
 
 
-def _typed(name: str, value: Any) -> Any:
-    wanted = _TYPES[name]
+def _typed(name: str, value: Any, wanted: type) -> Any:
     try:
         if wanted is bool:
             return {"true": True, "false": False}[str(value).lower()]

@@ -4,14 +4,17 @@ import dataclasses
 from typing import Any
 
 from keras_cr._numbers import as_sides, as_whole
-from keras_cr.experiment.options import named_rationale, typed_options
+from keras_cr.experiment.options import (
+    named_rationale,
+    typed_objective_options,
+    typed_options,
+)
 
 _WHOLE_NUMBERS = (
     "num_detectors",
     "epochs",
     "batch_size",
     "image_size",
-    "queue_size",
     "seed",
     "monitor_every",
 )
@@ -46,10 +49,12 @@ class Settings:
             is a file or a preset.
         init: `none`, `imagenet`, a `.keras` file, another framework's checkpoint (`.pth`,
             `.safetensors`, ...), or a preset's name, folder or handle.
-        objective: the self-supervised objective: `moco`.
+        objective: the self-supervised objective, a name of `keras_cr.pretraining.OBJECTIVES`.
+        objective_options: arguments of its class that differ from its settings for small data
+            (`small_data`), by name; None: none.
         rationale: `on`, `off` (the plain objective), `paper` (two views as the positive) or
             `reference` (the release's formulas).
-        rationale_options: choices of `keras_cr.pretraining.Rationale` that differ from what
+        rationale_options: choices of a `keras_cr.rationale.Rationale` that differ from what
             `rationale` names, by name; None: none.
         refit: `on` fits the branch of `rationale="on"` once more when the backbone is trained, to
             convergence and on all training images at once (`fit_rationale`); `off` keeps it as the
@@ -65,10 +70,6 @@ class Settings:
         backbone_lr_multiplier: the backbone's share of it; None is 1 from random weights and 0.1
             from pretrained ones.
         weight_decay: of all trained weights, times the learning rate at each step.
-        momentum: of the momentum encoder.
-        temperature: of the contrastive loss.
-        queue_size: old keys that serve as negatives; None is the largest power of two that the
-            training images fill, at most 65,536.
         validation_fraction: share of the training images that is evaluated in place of the test
             images, which are then not even read: what choices are made on. The same images for
             every `seed`. None evaluates the test images.
@@ -97,6 +98,7 @@ class Settings:
     backbone: str = "resnet50"
     init: str = "none"
     objective: str = "moco"
+    objective_options: dict[str, Any] | None = None
     rationale: str = "on"
     rationale_options: dict[str, Any] | None = None
     refit: str = "on"
@@ -108,9 +110,6 @@ class Settings:
     learning_rate: float = 0.03
     backbone_lr_multiplier: float | None = None
     weight_decay: float = 1e-4
-    momentum: float = 0.99
-    temperature: float = 0.2
-    queue_size: int | None = None
     validation_fraction: float | None = None
     protocols: tuple[str, ...] | None = None
     controls: tuple[str, ...] | None = None
@@ -145,6 +144,7 @@ class Settings:
             )
         if self.rationale_options is not None:
             self._check_rationale_options()
+        self._check_objective_options()
 
     def _take_numbers(self) -> None:
         """NumPy's integers and square pairs become plain ones, which JSON can hold."""
@@ -170,13 +170,19 @@ class Settings:
             raise ValueError(f"`rationale_options`: {error}") from error
         object.__setattr__(self, "rationale_options", options or None)
 
+    def _check_objective_options(self) -> None:
+        try:
+            options = typed_objective_options(self.objective, self.objective_options or {})
+        except ValueError as error:
+            raise ValueError(f"`objective_options`: {error}") from error
+        object.__setattr__(self, "objective_options", options or None)
+
     @property
     def refits(self) -> bool:
         """Whether the branch is fitted once more after training: where a frozen one can be."""
         if self.refit == "off" or self.rationale != "on":
             return False
-        rationale = named_rationale(self.rationale, self.rationale_options)
-        return rationale.whole_images and not rationale.pooled_weight
+        return named_rationale(self.rationale, self.rationale_options).whole_images
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""

@@ -1,7 +1,7 @@
 """Presets: a model as a verified folder, loaded by name, by path or from the Hub.
 
 What lists, describes, publishes and registers presets needs no Keras to be imported; what builds
-a model, or reads another framework's, is imported when it is first used.
+a model is imported when it is first used.
 """
 
 import importlib
@@ -36,7 +36,6 @@ from keras_cr.presets.store import home, store_path, stored_presets
 
 _LATER = {  # what needs Keras or reads large files, and the module it is in
     "load_preset": "load",
-    "read_checkpoint": "checkpoint",
     "save_preset": "save",
     "verify_preset": "verify",
 }
@@ -71,7 +70,6 @@ __all__ = [
     "load_preset",
     "model_card",
     "publish",
-    "read_checkpoint",
     "register",
     "save_preset",
     "store_path",

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_cr.models.finite import not_finite
+from keras_cr._finite import not_finite
 from keras_cr.presets.errors import PresetError
 
 

@@ -1,17 +1,21 @@
 """Self-supervised training of an encoder and its rationale branch."""
 
-import keras
+from keras_cr._backend import require_tensorflow
 
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "keras_cr.pretraining trains through tf.GradientTape and needs Keras' TensorFlow backend. "
-        f"Running: {keras.backend.backend()}. Set KERAS_BACKEND=tensorflow before importing keras; "
-        "encoders, evaluation and presets work on every backend."
-    )
+require_tensorflow("keras_cr.pretraining trains through tf.GradientTape and needs", ImportError)
 
-from keras_cr.pretraining.base import RationalePretrainer
-from keras_cr.pretraining.fit_rationale import fit_rationale
-from keras_cr.pretraining.moco import MoCo
-from keras_cr.pretraining.rationale import Rationale
+from keras_cr.pretraining.objectives import OBJECTIVES, MoCo  # noqa: E402
+from keras_cr.pretraining.pretrainer import Outcome, Pretrainer, View  # noqa: E402
+from keras_cr.rationale import Neighbours, Rationale, Views, fit_rationale  # noqa: E402
 
-__all__ = ["MoCo", "Rationale", "RationalePretrainer", "fit_rationale"]
+__all__ = [
+    "OBJECTIVES",
+    "MoCo",
+    "Neighbours",
+    "Outcome",
+    "Pretrainer",
+    "Rationale",
+    "View",
+    "Views",
+    "fit_rationale",
+]

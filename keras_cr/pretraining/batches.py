@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_cr.pretraining.momentum import gather
+from keras_cr.pretraining.twin import gather
 
 
 def unpack_views(data) -> dict:

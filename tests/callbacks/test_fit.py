@@ -9,7 +9,7 @@ from keras_cr.callbacks import KNNMonitor, RationaleHealth, RationaleImages
 from keras_cr.callbacks._history import read_history
 from keras_cr.data import FineGrainedDataset
 from tests.case import images, tiny_encoder
-from tests.pretraining.test_moco import batch, moco
+from tests.pretraining.objectives.test_moco import batch, moco
 
 
 def labelled(size=32):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_cr.cli import main
+from keras_cr.conversion.convert import torchvision_names
 from keras_cr.models import ResNet
 from keras_cr.presets import load_preset
-from keras_cr.presets.convert import torchvision_names
 
 
 @pytest.fixture

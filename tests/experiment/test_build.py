@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from keras_cr.conversion.convert import torchvision_names
 from keras_cr.experiment import Settings
 from keras_cr.experiment.build import backbone_name, build_encoder, build_rationale
 from keras_cr.models import ResNet
-from keras_cr.presets.convert import torchvision_names
-from keras_cr.pretraining import Rationale
+from keras_cr.pretraining import Neighbours, Rationale
 from tests.case import tiny_encoder
 
 
@@ -26,25 +26,25 @@ def test_options_change_what_the_rationale_names():
 
 
 def test_the_data_bound_what_was_not_named():
-    assert rationale() == Rationale(bank_size=256)
-    assert rationale(12) == Rationale(k=5, bank_size=8)
+    assert rationale() == Rationale(Neighbours(bank_size=256))
+    assert rationale(12) == Rationale(Neighbours(k=5, bank_size=8))
     assert rationale(12, rationale_options={"prior": "none"}) == Rationale(
         k=5, bank_size=8, prior="none"
     )
     named = rationale(12, rationale_options={"k": 3, "bank_size": 64})
-    assert (named.k, named.bank_size) == (3, 64)
+    assert (named.positives.k, named.positives.bank_size) == (3, 64)
     wide = rationale(40, rationale_options={"k": 19, "bank_size": 20})
-    assert (wide.k, wide.bank_size) == (19, 20)
+    assert (wide.positives.k, wide.positives.bank_size) == (19, 20)
     back = rationale(12, rationale="paper", rationale_options={"positives": "neighbours"})
-    assert (back.k, back.bank_size) == (5, 8)
+    assert (back.positives.k, back.positives.bank_size) == (5, 8)
 
 
 def test_what_the_data_or_a_frozen_backbone_lack_is_refused():
     with pytest.raises(ValueError, match="k must be below half.*images, 12. Received: k=6"):
         rationale(12, rationale_options={"k": 6})
-    for name, value in (("positives", "views"), ("images", "views"), ("pooled_weight", 0.5)):
-        with pytest.raises(ValueError, match=f"frozen.*Received: {name}={value!r}"):
-            rationale(epochs=0, rationale_options={name: value})
+    for name, received in (("positives", "Views"), ("images", "Neighbours.*images='views'")):
+        with pytest.raises(ValueError, match=f"frozen.*Received: {received}"):
+            rationale(epochs=0, rationale_options={name: "views"})
     assert rationale(epochs=0, rationale="paper") == Rationale.paper(), "left unfitted"
 
 

@@ -180,7 +180,6 @@ def test_the_branch_is_fitted_once_more_after_training(birds, tmp_path):
         ({"rationale": "off"}, False),
         ({"rationale": "paper"}, False),
         ({"rationale_options": {"images": "views"}}, False),
-        ({"rationale_options": {"pooled_weight": 0.5}}, False),
         ({"rationale_options": {"k": 3}}, True),
     ],
 )

@@ -9,7 +9,7 @@ from keras_cr.data import image_batches, synthetic_birds, two_views
 from keras_cr.evaluation import embed, evaluate
 from keras_cr.layers import ChannelRescaling
 from keras_cr.models import ResNet, SqueezeNet
-from keras_cr.pretraining import MoCo, Rationale, fit_rationale
+from keras_cr.pretraining import MoCo, Neighbours, Rationale, fit_rationale
 from keras_cr.visualization import rationale_grid
 
 
@@ -36,12 +36,12 @@ def results(folder):
     encoder.save_to_preset(folder)
     loaded = CommonRationaleEncoder.from_preset(str(folder))
     found["loaded"] = loaded.predict(batch, verbose=0)
-    history = fit_rationale(loaded, batch, Rationale(k=2), rounds=1, epochs=1)
+    history = fit_rationale(loaded, batch, Rationale(Neighbours(k=2)), rounds=1, epochs=1)
     found["fit_rationale"] = [round(value, 4) for value in history[0].values()]
     classifier = CommonRationaleClassifier(loaded, 2)
     classifier.compile("sgd", "sparse_categorical_crossentropy")
     found["fit"] = classifier.fit(batch, birds.labels, verbose=0).history["loss"]
-    pretrainer = MoCo(loaded, Rationale(k=2, bank_size=16), queue_size=16)
+    pretrainer = MoCo(loaded, Rationale(Neighbours(k=2, bank_size=16)), queue_size=16)
     pretrainer.compile("sgd")
     views = two_views(birds, 32, 4, epochs=1)
     found["pretraining"] = pretrainer.fit(views, verbose=0).history["loss"]

@@ -12,10 +12,12 @@ from keras_cr.data import synthetic_birds
 from keras_cr.evaluation import embed, evaluate
 from keras_cr.models import SqueezeNet
 from keras_cr.models.map_size import MapSize
-from keras_cr.pretraining import Rationale, fit_rationale
+from keras_cr.pretraining import Neighbours, Rationale, fit_rationale
 from tests.case import images
 
 MESSAGE = r"^A rationale weighs.*this map has none. Use larger images.*no map for images of \({}\)$"
+
+ONE = Rationale(Neighbours(k=1))
 
 
 def encoder():
@@ -30,7 +32,9 @@ def ways():
         "feature_map": lambda e, x: e.feature_map(x),
         "predict": lambda e, x: e.predict(x, verbose=0),
         "embed": embed,
-        "fit_rationale": lambda e, x: fit_rationale(e, x, Rationale(k=1), rounds=1, epochs=1),
+        "fit_rationale": lambda e, x: fit_rationale(
+            e, x, Rationale(Neighbours(k=1)), rounds=1, epochs=1
+        ),
         "classifier": lambda e, x: CommonRationaleClassifier(e, 2)(x),
         "functional": lambda e, x: e(keras.Input(x.shape[1:])),
     }

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_cr.conversion.convert import load_torchvision_weights, torchvision_names
 from keras_cr.models import ResNet, backbone_from_name, resnet18
-from keras_cr.presets.convert import load_torchvision_weights, torchvision_names
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_cr.evaluation import embed
 from keras_cr.models.streams import checked_batches
-from keras_cr.pretraining import Rationale, fit_rationale
+from keras_cr.pretraining import Neighbours, Rationale, fit_rationale
 from tests.case import images, tiny_encoder
 
 
@@ -92,7 +92,7 @@ def test_embed_and_fit_rationale_refuse_the_rest_alike(case):
     with pytest.raises(ValueError, match=f"`images`.*{message}"):
         embed(encoder, refused()[case][0])
     with pytest.raises(ValueError, match=f"`images`.*{message}"):
-        fit_rationale(encoder, refused()[case][0], Rationale(k=2))
+        fit_rationale(encoder, refused()[case][0], Rationale(Neighbours(k=2)))
 
 
 def test_a_data_set_is_told_how_it_is_read():

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from keras_cr.conversion.convert import convert_checkpoint, from_keras_resnet50
+from keras_cr.conversion.torchvision import load_torchvision_weights, torchvision_names
 from keras_cr.models import CommonRationaleEncoder, ResNet
 from keras_cr.presets import PresetError, load_preset
 from keras_cr.presets import save as saving
-from keras_cr.presets.convert import convert_checkpoint, from_keras_resnet50
 from keras_cr.presets.errors import CheckpointError
-from keras_cr.presets.torchvision import load_torchvision_weights, torchvision_names
 from tests.case import images
 from tests.case import tiny_encoder as encoder
 

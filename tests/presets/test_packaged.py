@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleEncoder
+from keras_cr.conversion.imagenet import load_imagenet_weights
 from keras_cr.models import squeezenet
 from keras_cr.presets import CorruptPresetError, card, list_presets, load_preset, registry
-from keras_cr.presets.imagenet import load_imagenet_weights
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "weights" / "squeezenet_v1_1_imagenet.keras"
 NAME = "demo_squeezenet"

@@ -8,16 +8,16 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_cr.losses import info_nce, info_nce_logits
-from keras_cr.pretraining import MoCo, Rationale, RationalePretrainer, fit_rationale
-from keras_cr.pretraining.neighbours import NeighbourBank
+from keras_cr.pretraining import MoCo, Rationale, fit_rationale
+from keras_cr.rationale.explain import explain_neighbours
+from keras_cr.rationale.neighbours import NeighbourBank
 from tests.case import run_pretrainer_test, tiny_encoder
-from tests.pretraining.test_moco import SMALL, batch, moco
-from tests.pretraining.test_neighbours import color_encoder, squares, unit
+from tests.pretraining.objectives.test_moco import SMALL, batch, moco
+from tests.rationale.test_neighbours import color_encoder, squares, unit
 
 
 def changed(**choices):
-    return dataclasses.replace(SMALL, **choices)
+    return SMALL.changed(choices)
 
 
 def eager(rationale=SMALL, **kwargs):
@@ -49,7 +49,10 @@ def test_the_branch_has_a_learning_rate_of_its_own():
     assert np.abs(step).max() > 1e-3
     np.testing.assert_allclose(kernel(tenth) - before, 0.1 * step, rtol=1e-3, atol=1e-6)
     np.testing.assert_array_equal(kernel(none), before)
-    for one, other in ((whole.head, none.head), (whole.encoder.backbone, none.encoder.backbone)):
+    for one, other in (
+        (whole.heads["project"], none.heads["project"]),
+        (whole.encoder.backbone, none.encoder.backbone),
+    ):
         for a, b in zip(one.weights, other.weights, strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -81,7 +84,7 @@ def test_places_are_fitted_without_a_softmax():
         eager(dataclasses.replace(paper, softmax=softmax)) for softmax in ("map", "places")
     )
     logs = [trained(pretrainer) for pretrainer in (maps, places)]
-    assert places.fit_loss.over == "places"
+    assert places.explainer.fit_loss.over == "places"
     assert float(logs[0]["agreement"]) == float(logs[1]["agreement"]), "the target is the same"
     assert 0 < float(logs[1]["fit_loss"]) < 1
     assert not np.allclose(kernel(maps), kernel(places), atol=1e-4)
@@ -131,78 +134,31 @@ def test_the_target_is_the_mean_over_an_image_and_its_mirror_image():
     flipped["image"] = data["image"][:, :, ::-1]
 
     def target(pretrainer, data):
-        maps, gradients = pretrainer._compare_with_neighbours(data, {}, context := {})
-        cam = ops.relu(-ops.sum(maps["image"] * gradients["image"], axis=-1))
-        return ops.convert_to_numpy(pretrainer.rationale.target_of(cam)), context
+        explained, _ = pretrainer.explainer.by_neighbours(data, {}, "query")
+        return ops.convert_to_numpy(explained.target)
 
-    first, context = target(mirrored, data)
-    second, _ = target(mirrored, flipped)
-    found = np.asarray(context["mirrored_target"])
-    np.testing.assert_array_equal(found, second[:, :, ::-1])
-    assert np.abs(found - first).max() > 0.1
-    fitted = []
-    mirrored.fit_loss = lambda target, rationale: fitted.append(target) or ops.mean(rationale)
-    mirrored.fit_loss.target_entropy = lambda target: ops.zeros(len(target))
-    maps, gradients = mirrored._compare_with_neighbours(data, {}, context)
-    mirrored._fit(maps["image"], gradients["image"], context["mirrored_target"])
-    np.testing.assert_allclose(fitted[0], (first + second[:, :, ::-1]) / 2, atol=1e-6)
+    def single(data):
+        explainer = mirrored.explainer
+        feature_map = ops.cast(mirrored.encoder.feature_map(data["image"]), "float32")
+        embedding = mirrored.encoder.pool(feature_map)
+        bank, index = explainer.bank, data["index"]
+        found = explain_neighbours(explainer.choices, bank, feature_map, embedding, index)
+        return ops.convert_to_numpy(found[1])
 
-
-POOLED = changed(pooled_weight=0.5)
+    first, second = single(data), single(flipped)[:, :, ::-1]
+    assert np.abs(second - first).max() > 0.1
+    np.testing.assert_allclose(target(mirrored, data), (first + second) / 2, atol=1e-6)
 
 
 def test_all_choices_at_once(tmp_path):
     choices = {"contrast": "similarity", "softmax": "places", "mirror": True, "lr_multiplier": 0.5}
-    rationale = dataclasses.replace(POOLED, **choices)
+    rationale = changed(**choices)
     run_pretrainer_test(lambda: moco(rationale), batch(), tmp_path)
-
-
-def test_the_pooled_loss_by_hand():
-    data, pretrainer, twin = batch(), eager(POOLED), eager(POOLED)
-    logs = pretrainer.train_on_batch(data, return_dict=True)
-
-    def project(network, head, images):
-        feature_map = network(images, training=True)
-        weights = twin.encoder.branch(feature_map)[..., None]
-        pooled = ops.sum(feature_map * weights, axis=(1, 2)) / ops.sum(weights, axis=(1, 2))
-        return ops.normalize(head(pooled), axis=-1)
-
-    keys = project(twin.momentum_backbone, twin.momentum_head, data["key"])
-    queries = project(twin.encoder.backbone, twin.head, data["query"])
-    negatives = ops.matmul(queries, ops.transpose(twin.pooled_queue.features))
-    logits = info_nce_logits(ops.sum(queries * keys, axis=-1), negatives, 0.2)
-    expected = float(ops.mean(info_nce(logits)))
-    assert float(logs["pooled_loss"]) == pytest.approx(expected, rel=1e-4)
-    np.testing.assert_allclose(pretrainer.pooled_queue.features[:8], keys, atol=1e-5)
-    np.testing.assert_array_equal(pretrainer.pooled_queue.indices[:8], np.arange(8))
-    total = float(logs["ssl_loss"]) + float(logs["fit_loss"]) + 0.5 * expected
-    assert float(logs["loss"]) == pytest.approx(total, rel=1e-4)
-
-
-def test_the_pooled_loss_trains_backbone_and_head_but_not_the_branch():
-    with_it, without = eager(POOLED), eager()
-    for pretrainer in (with_it, without):
-        trained(pretrainer)
-    np.testing.assert_array_equal(kernel(with_it), kernel(without))
-    assert without.pooled_queue is None
-    for one, other in (
-        (with_it.head.weights[0], without.head.weights[0]),
-        (with_it.encoder.backbone.weights[0], without.encoder.backbone.weights[0]),
-    ):
-        assert np.abs(np.asarray(one) - np.asarray(other)).max() > 1e-6
-
-
-def test_an_objective_without_a_pooled_loss_says_so():
-    class Plain(RationalePretrainer):
-        pass
-
-    with pytest.raises(ValueError, match="Plain has no loss on rationale-pooled.*Received: 0.5"):
-        Plain(tiny_encoder(), POOLED)
 
 
 def fitted(make=color_encoder, learning_rate=0.02, rounds=1, **choices):
     encoder = make()
-    rationale = Rationale(k=5, **choices)
+    rationale = Rationale().changed({"k": 5, **choices})
     images = squares(64)[0]
     history = fit_rationale(encoder, images, rationale, rounds, 4, learning_rate=learning_rate)
     return history, np.asarray(encoder.branch.detectors.kernel)
@@ -228,7 +184,6 @@ def test_a_frozen_encoder_sees_the_mirror_image_flipped_back():
         assert row == pytest.approx(other, rel=2e-2)
 
 
-@pytest.mark.parametrize(("name", "value"), [("images", "views"), ("pooled_weight", 0.5)])
-def test_a_frozen_encoder_has_no_views_and_no_objective(name, value):
-    with pytest.raises(ValueError, match=f"a frozen encoder has no views.*{name}={value!r}"):
-        fitted(**{name: value})
+def test_a_frozen_encoder_has_no_views_and_no_objective():
+    with pytest.raises(ValueError, match="a frozen encoder has no views.*images='views'"):
+        fitted(images="views")

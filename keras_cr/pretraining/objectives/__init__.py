@@ -1,0 +1,18 @@
+"""The self-supervised objectives, one file each; `OBJECTIVES` finds them by the file's name.
+
+`keras_cr/_registration.py` lists every class of the package, and so the objectives.
+"""
+
+import importlib
+
+from keras_cr._registration import CLASSES
+from keras_cr.pretraining.objectives.moco import MoCo
+from keras_cr.pretraining.pretrainer import Pretrainer
+
+OBJECTIVES: dict[str, type[Pretrainer]] = {
+    module.removeprefix(f"{__name__}."): getattr(importlib.import_module(module), name)
+    for name, module in CLASSES.items()
+    if module.startswith(f"{__name__}.")
+}
+
+__all__ = ["OBJECTIVES", "MoCo"]

@@ -1,0 +1,309 @@
+"""The training step that every objective shares.
+
+One backbone forward and one backbone backward a view, whatever the rationale costs:
+
+    feature map -> objective's loss L          (recorded by an inner tape)
+                -> dL/d(map) -> GradCAM        (down to the map and no further)
+    feature map -> branch -> map A
+    total = L + weight * fit(GradCAM, A)       (one backward pass through the backbone)
+
+With `Rationale(Neighbours())` the GradCAM is that of another loss, on the feature map of the whole
+image, which costs one forward pass more.
+"""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_cr._numbers import plain_seed, whole_number
+from keras_cr.data.augmentation import Augmentation
+from keras_cr.layers import RationalePooling
+from keras_cr.models import CommonRationaleEncoder
+from keras_cr.models.inputs import Seen
+from keras_cr.models.learning_rates import learning_rate_multipliers
+from keras_cr.models.watch import Watch
+from keras_cr.pretraining.batches import image_numbers, seen_views, unpack_views
+from keras_cr.pretraining.twin import Twin, gather, rising
+from keras_cr.rationale import Rationale
+from keras_cr.rationale.explain import LOGGED, Explainer
+from keras_cr.rationale.measures import embedding_std
+
+
+@dataclass
+class Outcome:
+    """What an objective gives back: a scalar loss, and scalars to log by name."""
+
+    loss: Any
+    logs: dict = field(default_factory=dict)
+
+
+@dataclass
+class View:
+    """What a network makes of a view, float32: map `(B, h, w, C)`, the others `(B, D)`.
+
+    `projected` is what the head `project` makes of `pooled`, the map's average, and `predicted`
+    what `predict` makes of that; without such a head each is the one before.
+    """
+
+    map: Any
+    pooled: Any
+    projected: Any
+    predicted: Any
+
+
+class Pretrainer(keras.Model):
+    """Trains an encoder by a self-supervised objective and fits its rationale branch beside it.
+
+    An objective is a subclass (docs/objectives.md): it names the views it trains on and those that
+    a momentum twin sees, makes its heads, and gives a loss; `after_step` is there for queues and
+    centres. What is not an argument of this class is an argument of its own.
+
+    Args:
+        encoder: the `CommonRationaleEncoder` to train.
+        rationale: how the branch is trained; `None` leaves the branch alone and gives the plain
+            objective.
+        momentum: share of its own weights that the momentum twin keeps at each step; no effect
+            where the objective has none.
+        total_steps: steps of the whole training, over which that share rises to 1 along a cosine;
+            None: it stays.
+        backbone_lr_multiplier: the backbone learns at this multiple of the optimizer's learning
+            rate; below 1 for a pretrained backbone under fresh heads.
+        seed: seed of the heads' initial weights.
+        **kwargs: as for `keras.Model`.
+
+    `fit` takes batches that are a dict with the views by name (`query` and `key`, two views of
+    every image, `(B, H, W, 3)`, RGB 0..255), optionally `index` (integers `(B,)`, which image each
+    row is), `label`, and `image` (the whole images, of the views' shape), which
+    `Rationale(Neighbours())` needs unless it compares views; or a tuple of query, key, index and
+    image in that order. `keras_cr.data.two_views` makes such batches.
+
+    Every step logs `loss`, `ssl_loss`, the objective's own scalars, `embedding_std` (standard
+    deviation of the average-pooled, unit-length embedding over the batch, times the root of its
+    size; near 0: collapse) and, with a rationale, `fit_loss`, `target_entropy` (relative to a
+    uniform target; 1: it says nothing), `map_entropy` (the same of the branch's map, divided by its
+    sum; 1: flat, or empty), `cam_peak` (mean height of the raw GradCAM), `agreement` (correlation
+    of target and map over the places of an image) and `center_agreement` (of a Gaussian around the
+    middle and map; below 0: the map may have turned to the background).
+
+    Raises:
+        ValueError: an argument is of another type or can't be, or `rationale` explains the
+            objective's own loss and it has none for each image.
+    """
+
+    views: tuple[str, ...] = ("query", "key")  # trained on
+    taught: tuple[str, ...] = ()  # seen by the momentum twin; () builds none
+    explained: tuple[str, ...] = ("query",)  # what Rationale.paper() explains; (): no loss an image
+    logged: tuple[str, ...] = ()  # names of the objective's own scalars
+    augmentation = staticmethod(Augmentation.moco_v2)
+
+    def __init__(
+        self,
+        encoder: CommonRationaleEncoder,
+        rationale: Rationale | None = None,
+        momentum: float = 0.999,
+        total_steps: int | None = None,
+        backbone_lr_multiplier: float = 1.0,
+        seed: int | None = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(encoder, CommonRationaleEncoder):
+            raise ValueError(
+                f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
+            )
+        if rationale is not None and not isinstance(rationale, Rationale):
+            raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
+        if rationale is not None and rationale.explains_objective and not self.explained:
+            raise ValueError(
+                f"`rationale` must compare with neighbours: the loss of {type(self).__name__} is "
+                "that of a whole batch, and no image has one that could be explained. Received: "
+                f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
+            )
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
+        if total_steps is not None:
+            total_steps = whole_number("total_steps", total_steps)
+        self.encoder = encoder
+        self.rationale = rationale
+        self.momentum, self.total_steps = momentum, total_steps
+        self.backbone_lr_multiplier = backbone_lr_multiplier
+        self.seed = plain_seed(seed)
+        self.average = RationalePooling(normalize=False, dtype="float32", name="average")
+        self.heads = self.make_heads(encoder.channels)
+        self.twin = Twin(encoder.backbone, self.heads, name="twin") if self.taught else None
+        names = ["loss", "ssl_loss", *self.logged, "embedding_std"]
+        if rationale is not None:
+            self.explainer = Explainer(encoder, rationale, self.seed)
+            self.neighbours = self.explainer.bank  # here, so that Keras saves it
+            names += LOGGED
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.built = True
+
+    @classmethod
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
+        """Arguments for some 10,000 images in batches of 64 to 256, where the paper's differ."""
+        return {}
+
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
+        """The built heads by name: `project` follows the pooling, `predict` that."""
+        return {}
+
+    def objective(self, student: dict[str, View], teacher: dict[str, View], batch: dict) -> Outcome:
+        """The self-supervised loss.
+
+        Args:
+            student: what the trained network makes of each of `views`.
+            teacher: what the twin makes of each of `taught`; no gradient goes there.
+            batch: everything the batch holds.
+        """
+        raise NotImplementedError
+
+    def after_step(self, teacher: dict[str, View], batch: dict) -> None:
+        """Runs after the optimizer's step."""
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    @property
+    def trainable_variables(self):
+        """What the optimizer trains: without the branch, or parts of it, where it is not fitted."""
+        branch = self.encoder.branch
+        if self.rationale is None:
+            left_out = branch.trainable_variables
+        elif not self.rationale.train_affine:
+            left_out = branch.batch_norm.trainable_variables
+        else:
+            left_out = []
+        left_out = {id(variable) for variable in left_out}
+        return [v for v in super().trainable_variables if id(v) not in left_out]
+
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables
+
+    def call(self, images, training=False):
+        return self.encoder(images, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return self.encoder.compute_output_shape(input_shape)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, *args, **kwargs):
+        watch = Watch(seen_views, self.encoder.check_images, first_only=True)
+        with watch.raising():
+            if not isinstance(x, dict | tuple | list):  # views come as a stream
+                x = watch.data(x, Seen("x", self.encoder.takes_rgb))
+            return super().fit(x, *args, **kwargs)
+
+    def see(self, feature_map, heads: dict) -> View:
+        """What heads make of a feature map, which is averaged for them."""
+        pooled = self.average(feature_map)
+        projected = heads["project"](pooled, training=True) if "project" in heads else pooled
+        predicted = heads["predict"](projected, training=True) if "predict" in heads else projected
+        return View(feature_map, pooled, projected, predicted)
+
+    def teach(self, batch: dict) -> dict[str, View]:
+        """Moves the twin after the trained network, and shows it its views."""
+        if self.twin is None:
+            return {}
+        momentum = self.momentum
+        if self.total_steps is not None:
+            momentum = rising(momentum, self.total_steps, self.optimizer.iterations)
+        self.twin.follow(self.encoder.backbone, self.heads, momentum)
+        seen = {}
+        for name in self.taught:
+            images = ops.cast(batch[name], self.encoder.compute_dtype)
+            feature_map = ops.cast(self.twin(images), "float32")
+            view = self.see(feature_map, self.twin.heads)
+            seen[name] = View(*map(tf.stop_gradient, vars(view).values()))
+        return seen
+
+    def train_step(self, data):
+        batch = unpack_views(data)
+        teacher = self.teach(batch)
+        with tf.GradientTape() as tape:
+            loss, logs, embedding = self.compute_losses(batch, teacher, tape)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        multipliers = [(self.encoder.backbone, self.backbone_lr_multiplier)]
+        if self.rationale is not None:
+            multipliers.append((self.encoder.branch, self.rationale.lr_multiplier))
+        gradients = tape.gradient(scaled_loss, variables)
+        with learning_rate_multipliers(multipliers):
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.after_step(teacher, batch)
+        if embedding is not None:
+            self.neighbours.enqueue(gather(embedding), image_numbers(batch))
+        for name, value in logs.items():
+            self._trackers[name].update_state(value)
+        return self.get_metrics_result()
+
+    def compute_losses(self, batch: dict, teacher: dict, tape: tf.GradientTape) -> tuple:
+        """The step's forward half.
+
+        Returns:
+            `(total, logs, embedding)`: the total loss, recorded by `tape`; the scalars to log; and
+            what the neighbours' bank gets after the step, or None.
+        """
+        maps = {
+            name: ops.cast(self.encoder.feature_map(batch[name], training=True), "float32")
+            for name in self.views
+        }
+        choices = self.rationale
+        own = choices is not None and choices.explains_objective
+        explained = {name: maps[name] for name in self.explained} if own else {}
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            inner.watch(explained)
+            student = {name: self.see(maps[name], self.heads) for name in self.views}
+            outcome = self.objective(student, teacher, batch)
+        logs = {"loss": outcome.loss, "ssl_loss": outcome.loss, **outcome.logs}
+        logs["embedding_std"] = embedding_std(self.encoder.pool(maps[self.views[0]]))
+        if choices is None:
+            return outcome.loss, logs, None
+        embedding = None
+        with tape.stop_recording():
+            if own:
+                gradients = inner.gradient(outcome.loss, explained)
+            else:
+                found, embedding = self.explainer.by_neighbours(batch, maps, self.views[0])
+        if own:
+            found = self.explainer.own(maps, gradients)
+            taught = {name: view.map for name, view in teacher.items()}
+            for name in choices.positives.extra_passes:
+                self.encoder.branch((taught | maps)[name], training=True)
+        else:
+            found = [found]
+        fit = self.explainer.fit(found)
+        # A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to
+        # trace, and two runs with one seed would log losses that differ in the last digit.
+        total = ops.sum(ops.stack([outcome.loss, choices.weight * fit["fit_loss"]]))
+        return total, logs | fit | {"loss": total}, embedding
+
+    def test_step(self, data):
+        raise RuntimeError(
+            "A pretrainer has no validation step: judge its encoder with "
+            "keras_cr.evaluation.evaluate(encoder, dataset, image_size=...)."
+        )
+
+    def get_config(self):
+        return super().get_config() | {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "rationale": None if self.rationale is None else self.rationale.get_config(),
+            "momentum": self.momentum,
+            "total_steps": self.total_steps,
+            "backbone_lr_multiplier": self.backbone_lr_multiplier,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
+        if config["rationale"] is not None:
+            config["rationale"] = Rationale.from_config(config["rationale"])
+        return cls(**config)

@@ -1,0 +1,301 @@
+"""Every choice of how the rationale branch is trained, in one place."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras import ops
+
+from keras_cr._numbers import whole_number
+from keras_cr.attribution import center_prior
+from keras_cr.losses import RationaleFit
+
+_ALLOWED = {
+    "images": ("whole", "views"),
+    "contrast": ("infonce", "similarity"),
+    "target": ("sign", "cam"),
+    "prior": ("center", "none"),
+    "cam": ("elementwise", "channel"),
+    "sign": (1, -1),
+    "target_normalization": ("image", "none"),
+    "softmax": ("map", "rows", "places"),
+    "reduction": ("mean", "sum"),
+    "map_normalization": ("image", "batch"),
+}
+_NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup")
+_POSITIVE = ("temperature", "contrast_temperature", "k")
+
+
+def _check(choices: Any) -> None:
+    """Refuses a field whose value can't be, by its name."""
+    for name, value in vars(choices).items():
+        if name in _ALLOWED and value not in _ALLOWED[name]:
+            wanted = f"one of {_ALLOWED[name]}"
+        elif name in _NOT_NEGATIVE and value < 0:
+            wanted = "0 or more"
+        elif name in _POSITIVE and value <= 0:
+            wanted = "positive"
+        else:
+            continue
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Positives are an image's nearest other images, on features that no gradient reaches.
+
+    Args:
+        k: number of neighbours; about a third of an image's kin in the bank, or fewer.
+        bank_size: embeddings of earlier images that neighbours are looked for among.
+        warmup: how often the bank is filled before maps pool the embeddings in it; averages until
+            then.
+        contrast: the loss that compares with neighbours: `"infonce"`, or `"similarity"`, minus the
+            similarity to the positive alone: nothing is a negative.
+        contrast_temperature: of the InfoNCE loss.
+        images: what is compared: the `"whole"` images, as inference sees them, or the first of the
+            `"views"` that is trained on, whose feature maps are there anyway: a forward pass less.
+        mirror: whether the target is the mean of an image's and, flipped back, its mirror image's,
+            for one forward pass more.
+
+    Raises:
+        ValueError: an argument has a value that is not listed above, `bank_size` is not above `k`,
+            or `mirror` is wanted of views.
+    """
+
+    k: int = 10
+    bank_size: int = 1024
+    warmup: float = 2.0
+    contrast: str = "infonce"
+    contrast_temperature: float = 0.2
+    images: str = "whole"
+    mirror: bool = False
+
+    def __post_init__(self):
+        for name in ("k", "bank_size"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        _check(self)
+        if self.bank_size <= self.k:
+            raise ValueError(
+                "`bank_size` must be above `k`. "
+                f"Received: bank_size={self.bank_size!r}, k={self.k!r}"
+            )
+        if self.mirror and self.images == "views":
+            raise ValueError(
+                "`mirror` needs images='whole': a view has no mirror image that the step has seen. "
+                "Received: mirror=True, images='views'"
+            )
+
+
+@dataclass(frozen=True)
+class Views:
+    """Positives are the views of one image: the loss that is explained is the objective's own.
+
+    Args:
+        detach_target: whether the target is a constant. False lets the fit loss reach the feature
+            map through the target's factor `phi`; the gradient factor is always a constant.
+        detach_features: whether the fit loss stops at the branch. False lets it train the backbone.
+        extra_passes: views (`"query"`, `"key"`) that go through the branch before the fit, only to
+            move the running statistics of its batch normalisation.
+
+    Raises:
+        ValueError: `extra_passes` names another view.
+    """
+
+    detach_target: bool = True
+    detach_features: bool = True
+    extra_passes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "extra_passes", tuple(self.extra_passes))
+        if unknown := set(self.extra_passes) - {"query", "key"}:
+            raise ValueError(
+                f"`extra_passes` may hold 'query' and 'key'. Received: {sorted(unknown)}"
+            )
+
+
+_POSITIVES = {"neighbours": Neighbours, "views": Views}
+
+
+@dataclass(frozen=True)
+class Rationale:
+    """How the branch is fitted to the GradCAM of a loss.
+
+    The defaults are what measured best (docs/rationale.md): the loss that is explained compares an
+    image with its nearest other images, not two views of one; the target marks where growth of the
+    feature lowers that loss, more so in the middle; and the backbone is left to the self-supervised
+    objective alone. `Rationale.paper()` explains the objective's own loss; `Rationale.reference()`
+    holds what the authors' release computes.
+
+    Args:
+        positives: what the explained loss compares an image with: `Neighbours(...)`, or
+            `Views(...)`, and what belongs to either; or its name, `"neighbours"` or `"views"`.
+        weight: factor of the fit loss beside the self-supervised loss.
+        lr_multiplier: the branch learns at this multiple of the learning rate; 0: not at all.
+        target: `"sign"` marks the places where the GradCAM is above zero, `"cam"` takes its height.
+        prior: `"center"` multiplies the target by a Gaussian around the image's middle, which
+            keeps it from turning to the background where neighbours are wrong; `"none"` doesn't.
+        sign: `1` marks places whose growth raises the explained loss (the release), `-1` those
+            whose growth lowers it: what speaks for the positive.
+        cam: `"elementwise"` or `"channel"`, see `keras_cr.attribution.grad_cam`.
+        target_normalization: `"image"` scales each target map to 0..1; `"none"` leaves it raw.
+        temperature: divides target and map before their softmax.
+        softmax: over all places of the `"map"`, or over each of its `"rows"`; `"places"` takes
+            none and fits by the mean squared error of the places, without a temperature.
+        reduction: `"mean"` or `"sum"` of the fit loss over the images.
+        map_normalization: `"image"`, or `"batch"`: the branch's map is normalised over the whole
+            batch while it is trained (inference is always per image).
+        train_affine: whether scale and offset of the branch's batch normalisation are trained.
+            Frozen, the map keeps its contrast as the fit converges.
+
+    Raises:
+        ValueError: an argument has a value that is not listed above.
+
+    Example:
+
+    >>> Rationale(Neighbours(k=5), temperature=0.1)
+    """
+
+    positives: Neighbours | Views = field(default_factory=Neighbours)
+    weight: float = 1.0
+    lr_multiplier: float = 1.0
+    target: str = "sign"
+    prior: str = "center"
+    sign: int = -1
+    cam: str = "elementwise"
+    target_normalization: str = "image"
+    temperature: float = 0.2
+    softmax: str = "map"
+    reduction: str = "mean"
+    map_normalization: str = "image"
+    train_affine: bool = False
+
+    def __post_init__(self):
+        if isinstance(self.positives, str) and self.positives in _POSITIVES:
+            object.__setattr__(self, "positives", _POSITIVES[self.positives]())
+        if not isinstance(self.positives, Neighbours | Views):
+            raise ValueError(
+                "`positives` must be Neighbours(...), Views(...), 'neighbours' or 'views'. "
+                f"Received: positives={self.positives!r}"
+            )
+        _check(self)
+
+    @classmethod
+    def paper(cls) -> "Rationale":
+        """The paper's formulation: the GradCAM of the objective's own loss, under control.
+
+        Two views of an image are the positive. The target keeps its heights, scaled to 0..1 for
+        each image and softened by a temperature, with the sign that speaks for the positive; raw,
+        it would be uniform, as `Rationale.reference()` is.
+        """
+        return cls(Views(), target="cam", prior="none", temperature=0.4)
+
+    @classmethod
+    def reference(cls) -> "Rationale":
+        """What the MoCo path of the authors' release computes.
+
+        Raw GradCAM of relu(+g phi), softmax over rows at temperature 1, summed, weighted by 0.01,
+        nothing detached, maps normalised over the batch. Its raw target is almost uniform; see the
+        metric `target_entropy`. The release has 32 detectors.
+        """
+        return cls(
+            Views(detach_target=False, detach_features=False, extra_passes=("query", "key")),
+            weight=0.01,
+            target="cam",
+            prior="none",
+            sign=1,
+            target_normalization="none",
+            temperature=1.0,
+            softmax="rows",
+            reduction="sum",
+            map_normalization="batch",
+            train_affine=True,
+        )
+
+    @classmethod
+    def names(cls) -> dict[str, type]:
+        """Every choice that `changed` knows, `positives` among them, and the type of its value."""
+        found = {"positives": str}
+        for kind in (cls, Neighbours, Views):
+            found |= {f.name: f.type for f in dataclasses.fields(kind) if f.name != "positives"}
+        return {name: tuple if "tuple" in str(kind) else kind for name, kind in found.items()}
+
+    def changed(self, options: Mapping[str, Any]) -> "Rationale":
+        """The same rationale with some choices changed, each by its name alone.
+
+        Args:
+            options: choices of this class and of the positives' class in one dict, as `get_config`
+                gives them; `positives` is a name, and another kind starts from its defaults.
+
+        Raises:
+            ValueError: there is no such choice, a value can't be, or a choice belongs to the other
+                kind of positives and would have no effect.
+        """
+        options = dict(options)
+        positives = self.positives
+        if (name := options.pop("positives", None)) is not None:
+            kind = type(Rationale(name).positives)
+            positives = positives if isinstance(positives, kind) else kind()
+        own = {f.name for f in dataclasses.fields(positives)}
+        there = own | {f.name for f in dataclasses.fields(self)}
+        for name in options.keys() - there:
+            if name not in self.names():
+                raise ValueError(f"`{name}` is no choice of a rationale: {', '.join(self.names())}")
+            word = next(word for word, kind in _POSITIVES.items() if isinstance(positives, kind))
+            raise ValueError(
+                f"`{name}` has no effect with positives={word!r}. Received: "
+                f"{name}={options[name]!r}"
+            )
+        parts = {name: options.pop(name) for name in options.keys() & own}
+        positives = dataclasses.replace(positives, **parts)
+        return dataclasses.replace(self, positives=positives, **options)
+
+    @property
+    def explains_objective(self) -> bool:
+        """Whether the explained loss is the objective's own."""
+        return isinstance(self.positives, Views)
+
+    @property
+    def whole_images(self) -> bool:
+        """Whether a step needs the whole images beside the views."""
+        return isinstance(self.positives, Neighbours) and self.positives.images == "whole"
+
+    def target_of(self, cam):
+        """What the branch is fitted to: `(B, h, w)`, of a GradCAM of that shape."""
+        target = ops.cast(cam > 0, cam.dtype) if self.target == "sign" else cam
+        if self.prior == "none":
+            return target
+        return target * ops.convert_to_tensor(center_prior(*cam.shape[1:]), cam.dtype)
+
+    def fit_loss(self) -> RationaleFit:
+        """The loss these choices describe."""
+        return RationaleFit(
+            temperature=self.temperature,
+            target_normalization=self.target_normalization,
+            over=self.softmax,
+            reduction=self.reduction,
+        )
+
+    def get_config(self) -> dict:
+        """The choices by name as a JSON-serialisable dict, for `from_config`."""
+        word = next(word for word, kind in _POSITIVES.items() if isinstance(self.positives, kind))
+        config = vars(self) | {"positives": word} | vars(self.positives)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Rationale":
+        """The rationale that `get_config` described.
+
+        Of a config that lists the choices of both kinds of positives, as those of earlier runs do,
+        the ones without effect are left out.
+
+        Raises:
+            ValueError: as `changed`.
+        """
+        config = dict(config)
+        if config.get("pooled_weight") == 0:  # of earlier runs: another loss, and none of it
+            del config["pooled_weight"]
+        kind = _POSITIVES.get(config.get("positives"), Neighbours)
+        idle = {f.name for other in _POSITIVES.values() for f in dataclasses.fields(other)}
+        idle -= {f.name for f in dataclasses.fields(kind)}
+        return cls().changed({k: v for k, v in config.items() if k not in idle})

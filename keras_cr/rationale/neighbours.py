@@ -1,0 +1,131 @@
+"""GradCAM of a loss whose positive is an image's nearest other images.
+
+Two views of one image share its background, and the gradient of a loss that compares them marks
+scenery. Neighbours are other photographs: their backgrounds differ and average out, and what is
+left is what images have in common.
+"""
+
+import keras
+from keras import ops
+
+from keras_cr._numbers import plain_seed, whole_number
+from keras_cr.layers import FeatureQueue
+from keras_cr.losses import info_nce, info_nce_logits
+
+
+@keras.saving.register_keras_serializable(package="keras_cr")
+class NeighbourBank(keras.layers.Layer):
+    """Embeddings of earlier images, and in which direction an image resembles its neighbours.
+
+    Args:
+        size: embeddings that are kept, the latest.
+        k: nearest other images that make up the positive.
+        temperature: of the InfoNCE loss.
+        contrast: `"infonce"`, or `"similarity"`: minus the similarity to the positive alone.
+        seed: seed of the first, random content, which is never looked at.
+        **kwargs: as for `keras.layers.Layer`.
+
+    Raises:
+        ValueError: `k` is not positive, `size` holds no negatives beside the positives, or
+            `contrast` is another word.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        k: int,
+        temperature: float = 0.2,
+        contrast: str = "infonce",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        size = whole_number("size", size)
+        if not 1 <= k < size:
+            raise ValueError(
+                "`k` must be positive and below the number of embeddings in the bank. "
+                f"Received: k={k!r}, size={size!r}"
+            )
+        if contrast not in ("infonce", "similarity"):
+            raise ValueError(
+                f"`contrast` must be 'infonce' or 'similarity'. Received: contrast={contrast!r}"
+            )
+        self.size, self.k = size, whole_number("k", k)
+        self.temperature, self.seed = temperature, plain_seed(seed)
+        self.contrast = contrast
+        self.queue = FeatureQueue(size, seed=seed, dtype="float32", name="queue")
+
+    def build(self, input_shape):
+        self.queue.build(input_shape)
+        self.stored = self.add_weight(
+            name="stored",
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def filled(self, times: float):
+        """Whether that many times its size has been stored: a boolean scalar."""
+        return self.stored >= int(times * self.size)
+
+    @property
+    def ready(self):
+        """Whether there are positives and as many negatives at least: a boolean scalar."""
+        return self.stored >= 2 * self.k
+
+    def gradient(self, embedding, index=None):
+        """The gradient of each image's loss by its embedding, through `tf.GradientTape`.
+
+        The positive is the mean of the `k` nearest stored embeddings of other images (Dwibedi et
+        al., "With a Little Help from My Friends", ICCV 2021, take the nearest one); the negatives
+        are all but these. The loss looks at directions only: the gradient has no part along the
+        embedding.
+
+        Args:
+            embedding: unit length, shape `(B, C)`, float32.
+            index: which image each row is, integers `(B,)`; without it an image can't be told from
+                its own old embedding.
+
+        Returns:
+            Shape `(B, C)`; zeros while the bank is not `ready`.
+        """
+        import tensorflow as tf
+
+        bank = ops.convert_to_tensor(self.queue.features)
+        similarity = self.queue(embedding)
+        left_out = ops.arange(self.size, dtype="int32")[None] >= self.stored
+        left_out = ops.broadcast_to(left_out, ops.shape(similarity))
+        if index is not None:
+            left_out = ops.logical_or(left_out, self.queue.same_image(index))
+        similarity = ops.where(left_out, -2.0, similarity)
+        nearest, places = ops.top_k(similarity, self.k)
+        positive = ops.mean(ops.take(bank, places, axis=0), axis=1)
+        positive = ops.normalize(positive, axis=-1, epsilon=1e-12)
+        left_out = ops.logical_or(left_out, similarity >= nearest[:, -1:])
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(embedding)
+            unit = ops.normalize(embedding, axis=-1, epsilon=1e-12)
+            to_positive = ops.sum(unit * positive, axis=-1)
+            if self.contrast == "similarity":
+                loss = -ops.sum(to_positive)
+            else:
+                logits = info_nce_logits(
+                    to_positive,
+                    ops.matmul(unit, ops.transpose(bank)),
+                    self.temperature,
+                    exclude=left_out,
+                )
+                loss = ops.sum(info_nce(logits))
+        return tape.gradient(loss, embedding) * ops.cast(self.ready, "float32")
+
+    def enqueue(self, embedding, index=None):
+        """Stores a batch of embeddings, at most `size`, in place of the oldest."""
+        self.queue.enqueue(embedding, index)
+        stored = self.stored + ops.shape(embedding)[0]
+        self.stored.assign(ops.minimum(stored, 2**30))  # no overflow, however long the training
+
+    def get_config(self):
+        names = ("size", "k", "temperature", "contrast", "seed")
+        return super().get_config() | {name: getattr(self, name) for name in names}

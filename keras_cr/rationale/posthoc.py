@@ -1,0 +1,260 @@
+"""A rationale for any pretrained encoder, in minutes: only the branch is trained."""
+
+import warnings
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from keras import ops
+
+from keras_cr._backend import require_tensorflow
+from keras_cr._finite import not_finite
+from keras_cr._numbers import whole_number
+from keras_cr._progress import Progress, Verbose, reading
+from keras_cr.attribution import center_prior
+from keras_cr.layers import RationaleBranch
+from keras_cr.models import CommonRationaleEncoder
+from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.models.streams import checked_batches
+from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
+from keras_cr.rationale.choices import Rationale
+from keras_cr.rationale.explain import explain_neighbours, neighbour_bank
+from keras_cr.rationale.measures import correlation
+
+ROUNDS = 4
+MAX_IMAGES = 4096
+UNRELATED = 0.05  # an agreement below which a map does not follow its target
+_CHUNK = 256  # images at once, in float32
+DEFAULT = Rationale()
+
+
+def fit_rationale(
+    encoder: CommonRationaleEncoder,
+    images: np.ndarray | Iterable,
+    rationale: Rationale = DEFAULT,
+    rounds: int = ROUNDS,
+    epochs: int = EPOCHS,
+    batch_size: int = 64,
+    learning_rate: float = LEARNING_RATE,
+    max_images: int = MAX_IMAGES,
+    seed: int = 0,
+    on_round: Callable[[int, dict[str, float]], None] | None = None,
+    verbose: Verbose = "auto",
+) -> list[dict[str, float]]:
+    """Fits the branch of a frozen encoder to what images share with their nearest others.
+
+    Feature maps are computed once. In each round the images are embedded (plain averages at first,
+    then weighted by the last round's maps), the GradCAM of an InfoNCE with the nearest other images
+    as the positive is taken for every image, and a fresh branch is fitted to it. The backbone and
+    its statistics are not touched, labels are not used.
+
+    Args:
+        encoder: of any origin; its branch is replaced, all else stays.
+        images: (N, H, W, 3), RGB 0..255, a list of images, or an iterable of such batches, such as
+            `keras_cr.data.image_batches(...)`; of a batch that is a tuple the first element is
+            taken, of one that is a dict `"image"` or `"images"`. Training images: what is fitted
+            on test images is no test result.
+        rationale: which target; of its choices those that concern training beside an objective
+            (`weight`, `bank_size`, `warmup`) play no part.
+        rounds: how often neighbours are looked for.
+        epochs: passes of each round's fit.
+        batch_size: images at a time.
+        learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
+        max_images: no more than the first so many are used. Their feature maps are held in memory,
+            in half precision: 0.2 MB an image for a ResNet-50 at 224 pixels, twice that with
+            `Neighbours(mirror=True)`, and twice as much where they leave float16's range.
+        seed: of the branches' weights and the order of the images.
+        on_round: called after each round with its number, from 1, and what is returned for it.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
+
+    Returns:
+        For each round a dict of means over images: `fit_loss`, `agreement` (correlation of target
+        and map), `center_agreement` and `norm_agreement` (of the map with a Gaussian around the
+        middle and with the feature's length), `target_share` (of the places) and `map_change`
+        (mean absolute difference to the last round's maps).
+
+    Raises:
+        ValueError: there are too few images for the neighbours' `k`, or they are no RGB images of
+            0..255, of one size and large enough; a number is not positive; `rationale` needs views
+            or an objective, which a frozen encoder has none of; or a weight, a feature map or what
+            comes of them is not finite. The encoder's branch is then what it was.
+        RuntimeError: Keras runs on another backend than TensorFlow.
+
+    Warns:
+        UserWarning: the maps shun the middle of the images, or what they were fitted to: they may
+            mark the background. Or they say little: they don't follow what they were fitted to,
+            or most are without contrast.
+
+    Example:
+
+    >>> encoder = CommonRationaleEncoder(backbone, num_detectors=1, image_size=224)
+    >>> fit_rationale(encoder, image_batches(train, 224, 64))
+    >>> encoder.save_to_preset("my_encoder")
+    """
+    require_tensorflow("fit_rationale takes gradients and needs")
+    check_frozen(rationale)
+    positives = rationale.positives
+    rounds, epochs = whole_number("rounds", rounds), whole_number("epochs", epochs)
+    batch_size = whole_number("batch_size", batch_size)
+    max_images = whole_number("max_images", max_images)
+    seed = whole_number("seed", seed, least=0)
+    if wrong := not_finite(encoder):
+        raise ValueError(
+            f"`encoder` must have finite weights; {', '.join(wrong[:3])} hold NaN or infinity. "
+            "Load it anew, or take an earlier checkpoint."
+        )
+    maps, mirrored = _feature_maps(
+        encoder, images, batch_size, max_images, positives.mirror, verbose
+    )
+    if len(maps) <= 2 * positives.k:
+        raise ValueError(
+            f"`images` must be more than twice the {positives.k} neighbours that make up a "
+            f"positive. Received: {len(maps)} images; take more, or Neighbours(k=...)."
+        )
+    weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
+    mirrored_weights = weights
+    norms = ops.convert_to_numpy(_in_chunks(lambda x: ops.norm(x, axis=-1), maps))
+    progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
+    for number in progress.during(range(rounds)):
+        embeddings = _in_chunks(encoder.pool, maps, weights)
+        bank = neighbour_bank(rationale, len(embeddings), encoder.channels)
+        bank.enqueue(embeddings, np.arange(len(embeddings)))
+        cam, target = _explain(bank, maps, embeddings, rationale)
+        if mirrored is not None:
+            embeddings = _in_chunks(encoder.pool, mirrored, mirrored_weights)
+            other = _explain(bank, mirrored, embeddings, rationale)[1]
+            target = (target + other[:, :, ::-1]) / 2
+        branch = _fresh(encoder.branch, seed + number)
+        loss = fit_branch(
+            branch,
+            maps,
+            target,
+            rationale.fit_loss(),
+            epochs,
+            batch_size,
+            learning_rate * rationale.lr_multiplier,
+            rationale.train_affine,
+            seed + number,
+            progress.advance,
+        )
+        before, weights = weights, ops.convert_to_numpy(_in_chunks(branch, maps))
+        if mirrored is not None:
+            mirrored_weights = ops.convert_to_numpy(_in_chunks(branch, mirrored))
+        history.append(
+            {
+                "fit_loss": loss,
+                "agreement": _agreement(target, weights),
+                "center_agreement": _agreement(center_prior(*cam.shape[1:])[None], weights),
+                "norm_agreement": _agreement(norms, weights),
+                "target_share": float(np.mean(cam > 0)),
+                "map_change": float(np.abs(weights - before).mean()),
+            }
+        )
+        _check_finite(branch, history[-1], number + 1)
+        progress.tell(f"round {number + 1}: agreement {history[-1]['agreement']:.2f}")
+        if on_round is not None:
+            on_round(number + 1, history[-1])
+    encoder.branch.set_weights(branch.get_weights())
+    _warn_of_doubtful(history[-1], weights)
+    return history
+
+
+def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: int) -> None:
+    """Stops before a branch of NaN or infinity takes the place of the encoder's."""
+    wrong = [name for name, value in measured.items() if not np.isfinite(value)]
+    wrong += not_finite(branch)
+    if wrong:
+        raise ValueError(
+            f"What round {number} gave is not finite: {', '.join(wrong)}. The encoder's branch is "
+            "left as it was. Take a smaller `learning_rate`, or look at the backbone's feature "
+            "maps: they may be too large, or the same everywhere."
+        )
+
+
+def _warn_of_doubtful(last: dict[str, float], maps: np.ndarray) -> None:
+    """Tells what a user would not see in the measures."""
+    flat = int(np.sum(np.ptp(maps, axis=(1, 2)) == 0))
+    if 2 * flat >= len(maps):
+        warnings.warn(
+            f"The fitted maps of {flat} of {len(maps)} images have no contrast: they mark no "
+            "place, and the images' embeddings are plain averages. The backbone's features may be "
+            "the same everywhere, as those of random weights; take a trained one.",
+            stacklevel=3,
+        )
+    elif abs(last["agreement"]) < UNRELATED:
+        warnings.warn(
+            "The fitted maps have nothing to do with what they were fitted to (agreement "
+            f"{last['agreement']:.3f}; 1 is the same): the branch found nothing that the images "
+            "share. So it is with a backbone of random weights, or images that have little in "
+            "common; take a trained one, larger or more images.",
+            stacklevel=3,
+        )
+    elif min(last["center_agreement"], last["agreement"]) < 0:
+        warnings.warn(
+            "The fitted maps shun the middle of the images, or their own target (center_agreement "
+            f"{last['center_agreement']:.2f}, agreement with the target {last['agreement']:.2f}): "
+            "they may mark the background. Look at them before you use them; Rationale(prior="
+            "'center') and a smaller k make this less likely.",
+            stacklevel=3,
+        )
+
+
+def check_frozen(rationale: Rationale) -> None:
+    """Refuses what a frozen encoder can't give: there are no views and no objective.
+
+    Raises:
+        ValueError: `rationale` needs either.
+    """
+    if not rationale.whole_images:
+        raise ValueError(
+            "`rationale` must have Neighbours(images='whole') as positives: a frozen encoder has "
+            "no views, and no objective whose loss could be explained. Received: "
+            f"{rationale.positives}"
+        )
+
+
+def _feature_maps(
+    encoder, images, batch_size: int, max_images: int, mirror: bool, verbose: Verbose
+) -> tuple:
+    """(N, h, w, C) tensors, see `HeldMaps`: the images' maps, and the mirror images' or None."""
+    batches = checked_batches(images, batch_size, rgb=encoder.takes_rgb)
+    model, held, mirrored = FeatureMaps(encoder), HeldMaps(), HeldMaps()
+    for batch in reading(images, batches, "Computing feature maps", verbose):
+        encoder.map_size.check(*batch.shape[1:3])
+        batch = batch[: max_images - len(held)]
+        held.add(model.predict_on_batch(batch))
+        if mirror:
+            mirrored.add(model.predict_on_batch(batch[:, :, ::-1]))
+        if len(held) >= max_images:
+            break
+    return held.all(), mirrored.all() if mirror else None
+
+
+def _in_chunks(function: Callable, maps, *others, axis: int = 0):
+    """`function` of feature maps in float32, so many at a time that memory holds them so."""
+    parts = []
+    for start in range(0, len(maps), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        parts.append(function(ops.cast(maps[rows], "float32"), *(other[rows] for other in others)))
+    return ops.concatenate(parts, axis=axis)
+
+
+def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, np.ndarray]:
+    """GradCAM and target of every image's comparison with its neighbours: (N, h, w)."""
+
+    def explained(*images):
+        return ops.stack(explain_neighbours(rationale, bank, *images))
+
+    cam, target = _in_chunks(explained, maps, embeddings, np.arange(len(maps)), axis=1)
+    return ops.convert_to_numpy(cam), ops.convert_to_numpy(target)
+
+
+def _fresh(branch: RationaleBranch, seed: int) -> RationaleBranch:
+    twin = RationaleBranch.from_config(branch.get_config() | {"seed": seed})
+    twin.build((None, None, None, branch.detectors.kernel.shape[-2]))
+    return twin
+
+
+def _agreement(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean over images of the correlation over places."""
+    a, b = (ops.convert_to_tensor(maps, "float32") for maps in (a, b))
+    return float(ops.mean(correlation(a, b)))

@@ -1,0 +1,36 @@
+"""What the training step says of a map."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_cr.pretraining import Rationale
+from keras_cr.rationale.measures import relative_entropy
+from tests.pretraining.objectives.test_moco import batch, moco
+
+
+def test_entropy_of_a_map_is_relative_to_a_uniform_one():
+    maps = np.zeros((4, 2, 3), "float32")
+    maps[0] = 0.7  # uniform, whatever its sum
+    maps[1, 1, 2] = 1.0  # one place
+    maps[2, 0, :2] = 0.2  # two of six
+    maps[3, 0, :2] = (0.75, 0.25)
+    uneven = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / np.log(6)
+    expected = [1, 0, np.log(2) / np.log(6), uneven]
+    np.testing.assert_allclose(relative_entropy(maps), expected, atol=1e-6)
+    np.testing.assert_allclose(relative_entropy(1e-12 * maps), expected, atol=1e-6)
+    np.testing.assert_allclose(relative_entropy(np.zeros((1, 3, 3), "float32")), [1], atol=1e-6)
+
+
+def test_a_step_logs_the_entropy_of_the_branchs_map():
+    rationale, data = Rationale.paper(), batch()
+    pretrainer = moco(rationale)
+    feature_map = pretrainer.encoder.feature_map(data["query"], training=True)
+    maps = ops.convert_to_numpy(pretrainer.encoder.branch(feature_map, training=True))
+    shares = maps.reshape(len(maps), -1)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    logs = np.log(np.where(shares > 0, shares, 1))
+    expected = -(shares * logs).sum(axis=1).mean() / np.log(shares.shape[1])
+    logged = moco(rationale).train_on_batch(data, return_dict=True)["map_entropy"]
+    assert float(logged) == pytest.approx(expected, rel=1e-4)
+    assert 0.1 < expected < 0.99

@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cr.attribution import center_prior
+from keras_cr.rationale import Neighbours, Rationale, Views
+
+
+def test_reference_holds_the_releases_choices():
+    reference = Rationale.reference()
+    assert (reference.weight, reference.sign, reference.temperature) == (0.01, 1, 1.0)
+    assert (reference.softmax, reference.reduction) == ("rows", "sum")
+    assert reference.target_normalization == "none"
+    assert not reference.positives.detach_target
+    assert not reference.positives.detach_features
+    assert reference.map_normalization == "batch"
+
+
+def test_the_target_of_a_cam():
+    cam = tf.constant([[[0.0, 3.0], [0.5, 0.0]]])
+    marked = np.array([[[0, 1], [1, 0]]])
+    np.testing.assert_array_equal(Rationale(prior="none").target_of(cam), marked)
+    expected = marked * center_prior(2, 2)
+    np.testing.assert_allclose(Rationale().target_of(cam), expected, rtol=1e-6)
+    np.testing.assert_array_equal(Rationale.paper().target_of(cam), cam)
+
+
+def test_named_choices_explain_the_objectives_own_loss():
+    for named in (Rationale.paper(), Rationale.reference()):
+        assert (named.explains_objective, named.target, named.prior) == (True, "cam", "none")
+    assert Rationale().positives == Neighbours()
+
+
+@pytest.mark.parametrize("rationale", [Rationale(), Rationale.paper(), Rationale.reference()])
+def test_config_round_trip(rationale):
+    assert Rationale.from_config(json.loads(json.dumps(rationale.get_config()))) == rationale
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("weight", -1),
+        ("lr_multiplier", -1),
+        ("positives", "crops"),
+        ("images", "crops"),
+        ("contrast", "triplet"),
+        ("target", "mask"),
+        ("prior", "edge"),
+        ("k", 0),
+        ("bank_size", 10),
+        ("warmup", -1),
+        ("contrast_temperature", 0),
+        ("sign", 0),
+        ("cam", "pixel"),
+        ("target_normalization", "batch"),
+        ("temperature", 0),
+        ("softmax", "columns"),
+        ("reduction", "max"),
+        ("map_normalization", "none"),
+        ("extra_passes", ("third",)),
+    ],
+)
+def test_bad_values(keyword, value):
+    options = {"positives": "views"} if keyword == "extra_passes" else {}
+    with pytest.raises(ValueError, match=keyword):
+        Rationale().changed(options | {keyword: value})
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("images", "views"), ("contrast", "similarity"), ("mirror", True)]
+)
+def test_what_belongs_to_neighbours_is_refused_with_views(keyword, value):
+    with pytest.raises(ValueError, match=f"`{keyword}` has no effect with positives='views'"):
+        Rationale("views").changed({keyword: value})
+    assert getattr(Rationale().changed({keyword: value}).positives, keyword) == value
+
+
+def test_a_view_has_no_mirror_image():
+    with pytest.raises(ValueError, match="`mirror` needs images='whole'"):
+        Neighbours(images="views", mirror=True)
+
+
+def test_who_needs_whole_images():
+    assert Rationale().whole_images
+    assert not Rationale(Neighbours(images="views")).whole_images
+    assert not Rationale.paper().whole_images
+
+
+@pytest.mark.parametrize("name", ["detach_target", "detach_features", "extra_passes"])
+def test_what_belongs_to_views_is_refused_with_neighbours(name):
+    with pytest.raises(ValueError, match=f"`{name}` has no effect with positives='neighbours'"):
+        Rationale().changed({name: False})
+    assert name in Rationale.names()
+
+
+def test_another_kind_of_positives_starts_from_its_defaults():
+    mixed = Rationale.reference().changed({"positives": "neighbours", "k": 4})
+    assert mixed.positives == Neighbours(k=4)
+    assert mixed.weight == 0.01
+    assert mixed.changed({"positives": "neighbours"}) == mixed
+    with pytest.raises(ValueError, match="`kk` is no choice of a rationale: positives, weight"):
+        mixed.changed({"kk": 1})
+
+
+def test_a_config_of_all_choices_loads_as_the_run_it_is_of():
+    """As it was written when one class held the choices of both kinds."""
+    idle = {"detach_target": True, "detach_features": True, "extra_passes": []}
+    flat = Rationale(Neighbours(k=7)).get_config() | idle | {"pooled_weight": 0.0}
+    assert Rationale.from_config(flat) == Rationale(Neighbours(k=7))
+    idle = Neighbours().__dict__ | {"pooled_weight": 0.0}
+    assert Rationale.from_config(Rationale(Views()).get_config() | idle) == Rationale(Views())
+    with pytest.raises(ValueError, match="pooled_weight"):
+        Rationale.from_config({"pooled_weight": 0.5})

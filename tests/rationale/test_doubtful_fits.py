@@ -1,0 +1,79 @@
+"""fit_rationale on features that are too large, too small, or that say nothing."""
+
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cr import CommonRationaleEncoder
+from keras_cr.pretraining import Neighbours, Rationale, fit_rationale
+from tests.case import images, tiny_backbone
+
+OPTIONS = {"rationale": Rationale(Neighbours(k=3)), "rounds": 2, "epochs": 3}
+
+
+def scaled_encoder(scale, dtype=None):
+    """An encoder whose features are `scale` times those of another."""
+    layers = [keras.Input((None, None, 3)), tiny_backbone(), keras.layers.Rescaling(scale)]
+    return CommonRationaleEncoder(keras.Sequential(layers), num_detectors=2, seed=0, dtype=dtype)
+
+
+def fitted(scale):
+    encoder = scaled_encoder(scale)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        history = fit_rationale(encoder, images(16), **OPTIONS)
+    return history, np.asarray(encoder.encode(images(16))["rationale"])
+
+
+def test_features_that_leave_half_precision():
+    _, expected = fitted(2.0**30)
+    for power in (20, -20):  # float16 overflows, or loses most digits
+        history, maps = fitted(2.0**power)
+        assert all(np.isfinite(list(row.values())).all() for row in history)
+        assert history[-1]["agreement"] > 0.1
+        np.testing.assert_allclose(maps, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "message"), [(1e38, "not finite"), (1e300, "must be finite")])
+def test_a_branch_that_is_not_finite_is_never_stored(scale, message):
+    encoder = scaled_encoder(scale)
+    before = encoder.branch.get_weights()
+    with pytest.raises(ValueError, match=message):
+        fit_rationale(encoder, images(16), **OPTIONS)
+    for old, new in zip(before, encoder.branch.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_learning_rate_that_is_too_large():
+    encoder = scaled_encoder(1.0)
+    before = encoder.branch.get_weights()
+    with pytest.raises(ValueError, match="smaller `learning_rate`"):
+        fit_rationale(encoder, images(16), **OPTIONS, learning_rate=1e38)
+    np.testing.assert_array_equal(encoder.branch.detectors.kernel, before[0])
+
+
+def test_weights_that_are_not_finite():
+    encoder = scaled_encoder(1.0)
+    variable = encoder.backbone.weights[0]
+    variable.assign(np.full(variable.shape, np.nan))
+    with pytest.raises(ValueError, match="`encoder` must have finite weights; .*kernel hold NaN"):
+        fit_rationale(encoder, images(16), **OPTIONS)
+
+
+def test_maps_without_contrast_are_told():
+    for encoder, batch in (
+        (scaled_encoder(0.0), images(16)),
+        (scaled_encoder(1.0), np.zeros((16, 32, 32, 3), "uint8")),
+    ):
+        with pytest.warns(UserWarning, match="16 of 16 images have no contrast.*random weights"):
+            history = fit_rationale(encoder, batch, **OPTIONS)
+        assert history[-1]["agreement"] == 0
+
+
+def test_maps_that_do_not_follow_their_target_are_told(monkeypatch):
+    monkeypatch.setattr(sys.modules["keras_cr.rationale.posthoc"], "UNRELATED", 2.0)
+    with pytest.warns(UserWarning, match=r"nothing to do with.*agreement .*random weights"):
+        fit_rationale(scaled_encoder(1.0), images(16), **OPTIONS)
