@@ -1,7 +1,5 @@
 """A classifier on top of an encoder, for fine-tuning with plain `fit`."""
 
-import functools
-
 import keras
 import numpy as np
 from keras import ops
@@ -132,9 +130,7 @@ class CommonRationaleClassifier(LabelledImageModel):
         features = self.standardize(embedding, training=training)
         return self.head(self.dropout(features, training=training))
 
-    @functools.wraps(keras.Model.compile)
-    def compile(self, *args, **kwargs):
-        super().compile(*args, **kwargs)
+    def make_train_function(self, force=False):
         if self.encoder_lr_multiplier != 1 and getattr(self.optimizer, "use_ema", False):
             raise ValueError(
                 "`use_ema` of the optimizer averages steps of the whole learning rate, and the "
@@ -142,6 +138,7 @@ class CommonRationaleClassifier(LabelledImageModel):
                 "the classifier with encoder_lr_multiplier=1 and a smaller learning rate, or leave "
                 "`use_ema` out."
             )
+        return super().make_train_function(force)
 
     def train_step(self, *args):
         if keras.backend.backend() == "jax":

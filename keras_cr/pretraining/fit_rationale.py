@@ -115,7 +115,7 @@ def fit_rationale(
     if not np.isfinite(norms).all():
         raise ValueError(
             "`encoder` must have features whose length float32 can hold; received up to "
-            f"{float(ops.max(ops.abs(maps))):.1e}. Put a keras.layers.Rescaling behind its backbone."
+            f"{float(ops.max(ops.abs(maps))):.1e}. Put a Rescaling layer behind its backbone."
         )
     progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):

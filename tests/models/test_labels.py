@@ -190,11 +190,15 @@ def test_what_is_no_data_is_told_of(data):
 
 
 def test_an_average_over_steps_would_undo_the_encoders_share():
-    model = CommonRationaleClassifier(tiny_encoder(), 3, encoder_lr_multiplier=0.1)
-    with pytest.raises(ValueError, match="`use_ema` .*encoder_lr_multiplier=0.1.*=1 and a smaller"):
+    for multiplier in (0.1, 1):
+        model = CommonRationaleClassifier(tiny_encoder(), 3, encoder_lr_multiplier=multiplier)
         model.compile(keras.optimizers.SGD(0.1, use_ema=True), "sparse_categorical_crossentropy")
-    model = CommonRationaleClassifier(tiny_encoder(), 3, encoder_lr_multiplier=1)
-    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "sparse_categorical_crossentropy")
+        if multiplier == 1:
+            model.fit(X, Y, verbose=0)
+            continue
+        for learn in (lambda m: m.fit(X, Y, verbose=0), lambda m: m.train_on_batch(X, Y)):
+            with pytest.raises(ValueError, match="`use_ema` .*encoder_lr_multiplier=0.1.*=1 and"):
+                learn(model)
 
 
 @pytest.mark.parametrize("change", ["int8", "LoRA"])
