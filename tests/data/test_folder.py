@@ -214,3 +214,62 @@ def test_what_systems_leave_behind_is_no_image(tmp_path):
 def test_class_names_that_differ_in_case_alone_stay_apart(tmp_path):
     touch(tmp_path, "A/1.png", "a/1.png")
     assert read_image_folder(tmp_path).class_names == ["A", "a"]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("trainset", "testset"),
+        ("train_images", "test_images"),
+        ("seg_train", "seg_test"),
+        ("1_train", "2_test"),
+        ("01-Training Data", "02-Validation Data"),
+        ("train ", " test"),
+        ("ｔｒａｉｎ", "ｔｅｓｔ"),
+        ("train", "test_set"),
+    ],
+)
+def test_wider_names_of_splits(tmp_path, train, test):
+    touch(tmp_path, *(f"{split}/{name}/1.png" for split in (train, test) for name in "ab"))
+    data = read_image_folder(tmp_path)
+    assert data.class_names == ["a", "b"]
+    assert data.is_train.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "splits", [("labeled", "unlabeled"), ("Lernen", "Prüfen"), ("art", "photo")]
+)
+@pytest.mark.parametrize("inner", ["ab", "abc"])
+def test_folders_that_hold_the_same_classes_are_no_classes(tmp_path, splits, inner):
+    first, second = splits
+    touch(tmp_path, *(f"{first}/{name}/1.png" for name in "abc"))
+    touch(tmp_path, *(f"{second}/{name}/1.png" for name in inner))
+    message = f"{first}, {second} in .* hold folders of the same names .* train/ and test/, or give"
+    with pytest.raises(ValueError, match=message):
+        read_image_folder(tmp_path)
+
+
+def test_folders_below_classes_may_share_one_name(tmp_path):
+    touch(tmp_path, *(f"{name}/images/1.png" for name in "abc"), "a/more/1.png", "b/other/1.png")
+    touch(tmp_path, "test set/1.png")  # no training set beside it
+    assert read_image_folder(tmp_path).class_names == ["a", "b", "c", "test set"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            [f"{name}/{split}/1.png" for name in "ab" for split in ("train", "test")],
+            "2 of 2 folders in .* hold the splits test, train: a, b. .*above them",
+        ),
+        (["a/1.png", *(f"ds/{split}" for split in SPLITS)], "ds' is no class folder: it holds the"),
+        ([f"ds/{split}" for split in SPLITS], "1 of 1 folders .*: ds. .* give one as data_dir"),
+        (["a/1.png", "c/images.txt", "c/images/1/1.png"], "c' is no class folder: .*read_cub"),
+        (["images.txt", "images/1/1.png", "masks/1/1.png"], "has the layout that .*read_cub reads"),
+    ],
+)
+def test_folders_above_splits_and_layouts_are_no_classes(tmp_path, files, message):
+    touch(tmp_path, *files)
+    with pytest.raises(ValueError, match=message):
+        read_image_folder(tmp_path)
