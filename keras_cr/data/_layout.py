@@ -149,11 +149,15 @@ def class_images(root: Path, walk: Walk, prefix: str = "") -> dict[str, list[str
     """
     folders = _claimed(root, walk, prefix)
     _check_classes(folders, root)
-    classes = {}
+    classes, written = {}, set()
     for folder in folders:
         name = printable(folder.name)
-        if name in classes:
-            raise ValueError(f"data_dir: two classes in {_quoted(root)} are called {name!r}.")
+        if (plain := unicodedata.normalize("NFC", name)) in written:
+            raise ValueError(
+                f"data_dir: two classes in {_quoted(root)} are called {plain!r}, written in "
+                "different bytes; make one folder of them."
+            )
+        written.add(plain)
         classes[name] = walk.images(folder, prefix + folder.name)
     loose = walk.loose_images(root)
     if len(classes) < 2:
@@ -251,7 +255,7 @@ def _alike(inner: dict[Path, list[Path]]) -> Iterator[list[Path]]:
     for folder, names in below.items():
         for name in names:
             holders[name].append(folder)
-    for folder, names in below.items():
+    for names in below.values():
         shared = collections.Counter(other for name in names for other in holders[name])
         group = sorted(other for other, number in shared.items() if number > 1)
         if len(names) > 1 and len(group) > 1:

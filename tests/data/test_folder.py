@@ -266,6 +266,7 @@ def test_folders_below_classes_may_share_one_name(tmp_path):
         (["a/1.png", *(f"ds/{split}" for split in SPLITS)], "ds' is no class folder: it holds the"),
         ([f"ds/{split}" for split in SPLITS], "1 of 1 folders .*: ds. .* give one as data_dir"),
         (["a/1.png", "c/images.txt", "c/images/1/1.png"], "c' is no class folder: .*read_cub"),
+        (["\xe9/1.png", "e\u0301/1.png"], "two classes in .* are called '\xe9', written in diff"),
         (["images.txt", "images/1/1.png", "masks/1/1.png"], "has the layout that .*read_cub reads"),
     ],
 )
