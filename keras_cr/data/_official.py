@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from keras_cr._text import printable
+from keras_cr.data._arguments import folder_path
 
 
 def find_root(data_dir: str | os.PathLike, folders: Sequence[str], file: str) -> Path | None:
     """The first of `data_dir` and the `folders` inside it that holds `file`."""
-    given = Path(data_dir).expanduser()
+    given = folder_path(data_dir)
     candidates = (given, *(given / folder for folder in folders))
     return next((folder for folder in candidates if (folder / file).is_file()), None)
 

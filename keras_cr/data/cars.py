@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cr.data._arguments import folder_path
 from keras_cr.data._layout import folders_in, split_of
 from keras_cr.data._official import check_classes, check_listed, check_names, find_root
 from keras_cr.data.dataset import FineGrainedDataset
@@ -59,7 +60,7 @@ def read_cars(data_dir: str | os.PathLike | None) -> FineGrainedDataset:
             "data_dir: Stanford Cars can't be downloaded, its source (ai.stanford.edu/~jkrause) is "
             f"gone; get a copy and name its folder as `data_dir`. It must hold {CARS_LAYOUTS}."
         )
-    given = Path(data_dir).expanduser()
+    given = folder_path(data_dir)
     if devkit := find_root(given, _DEVKITS, "cars_meta.mat"):
         return _read_devkit(devkit, (given, devkit.parent, devkit))
     if root := find_root(given, _FOLDERS, "cars_annos.mat"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cr.data._arguments import folder_path
 from keras_cr.data._official import (
     check_classes,
     check_listed,
@@ -146,7 +147,7 @@ def _box(text: str) -> list[float]:
 
 def _masks(root: Path, names: list[str], given) -> list[str | None] | None:
     if given is not None:
-        folder = Path(given).expanduser()
+        folder = folder_path(given, "segmentations_dir")
         if not folder.is_dir():
             raise FileNotFoundError(f"segmentations_dir: {str(folder)!r} is not a folder of masks.")
     else:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from keras_cr._text import printable
+from keras_cr.data._arguments import folder_path, real, whole
 from keras_cr.data._layout import (
     UNLABELLED,
     Layout,
@@ -92,12 +93,12 @@ def read_folder(
     validation: str | None = None,
 ) -> tuple[FineGrainedDataset, list[PassedOver], list[str]]:
     """`read_image_folder`, with what it would warn of: what was passed over, and other remarks."""
-    root = Path(data_dir).expanduser()
+    root, seed = folder_path(data_dir), whole("seed", seed, least=0)
     if not root.is_dir():
         raise FileNotFoundError(
             f"data_dir: {printable(root)!r} is not a folder; give one of images."
         )
-    if test_fraction is not None and not 0 <= test_fraction < 1:
+    if test_fraction is not None and not 0 <= real("test_fraction", test_fraction) < 1:
         raise ValueError(f"test_fraction: must lie in [0, 1); received {test_fraction}.")
     if validation not in (None, *_ROLES):
         raise ValueError(

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from keras_cr.data import read_image_folder
+from keras_cr.data import read_aircraft, read_cars, read_cub, read_image_folder
 
 
 def touch(root, *paths):
@@ -274,3 +274,30 @@ def test_folders_above_splits_and_layouts_are_no_classes(tmp_path, files, messag
     touch(tmp_path, *files)
     with pytest.raises(ValueError, match=message):
         read_image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_image_folder, read_cub, read_aircraft, read_cars])
+@pytest.mark.parametrize(
+    ("data_dir", "message"),
+    [
+        (3, "data_dir: must be a path; received 3"),
+        ("~nouser/x", "data_dir: '~nouser/x' can't be a path"),
+        ("x" * 5000, r"data_dir: 'x{9,20}\.\.\.x{9,20}' can't be a path"),
+    ],
+)
+def test_what_is_no_path_is_refused(read, data_dir, message):
+    with pytest.raises(ValueError, match=message):
+        read(data_dir)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data_dir": None}, "data_dir: must be a path; received None"),
+        ({"test_fraction": "0.3"}, "test_fraction: must be a number; received '0.3'"),
+        ({"seed": -1}, "seed: must be an integer of 0 or more; received -1"),
+    ],
+)
+def test_arguments_of_other_types_are_named(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        read_image_folder(**({"data_dir": tmp_path} | arguments))
