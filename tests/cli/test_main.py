@@ -108,3 +108,20 @@ def test_a_memory_that_is_exhausted_is_told(capsys, monkeypatch):
     monkeypatch.setattr(embed, "run", run)
     argv = ["embed", "x.png", "--preset", "p", "-o", "x.npz"]
     assert "a smaller --image-size or --batch-size" in fails(argv, capsys)
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ("embed", "file/x.npz"),
+        ("embed", "file/x/y.npz"),
+        ("explain", "file/x"),
+        ("explain", "file/x/y"),
+    ],
+)
+def test_a_place_that_takes_no_files_is_told_at_once(command, place, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    output = tmp_path / place
+    said = fails([command, "x.png", "--preset", "nowhere", "-o", output], capsys)
+    assert f"--output: {str(output)!r} can't be written" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
