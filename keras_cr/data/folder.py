@@ -34,13 +34,14 @@ def read_image_folder(
     """Reads class folders, `data_dir/CLASS/...`, or `data_dir/{train,test}/CLASS/...`.
 
     A class's images may lie in folders below its own. Files are read by their suffix: .jpg .jpeg
-    .jpe .jfif .png .bmp .dib .gif .webp .jxl. Hidden files and folders (`._` ones among them) and
-    those of systems (`__MACOSX`, `@eaDir`) are left alone; every other file that looks like an
-    image and is not read is counted and named in a warning. Links are followed, each real folder
-    once.
+    .jpe .jif .jfif .pjp .pjpeg .png .bmp .dib .gif .webp .jxl. Hidden files and
+    folders (`._` ones among them) and those of systems (`__MACOSX`, `@eaDir`) are left alone;
+    every other file that looks like an image and is not read is counted and named in a warning.
+    Links are followed, each real folder once.
 
     Splits are known by the usual names in any case: train, training; test, testing; val, valid,
-    validation, dev, eval. A training folder that holds folders makes the second layout. Where
+    validation, dev, eval; where both are told so, by names such as `training_set`, `1_train` and
+    `seg_test` too. A training folder that holds folders makes the second layout. Where
     there is no test folder, the validation folder's images are the test images; where there is
     one, they are left out with a warning, unless `validation` says otherwise.
 

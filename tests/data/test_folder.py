@@ -301,3 +301,20 @@ def test_what_is_no_path_is_refused(read, data_dir, message):
 def test_arguments_of_other_types_are_named(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         read_image_folder(**({"data_dir": tmp_path} | arguments))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x.jpg~", "x.jpg_large", "x.JPG ", "x.jpg?w=300", "x.jpg_original", "x.png.1", "x.jpg (2)"],
+)
+def test_names_that_go_on_after_the_suffix_are_named(tmp_path, name):
+    touch(tmp_path, "a/1.png", "b/1.png", f"a/{name}", "a/x.jpg.txt", "a/x.jpgs", "b/x.png.json")
+    with pytest.warns(UserWarning, match="Passed over 1 file .* 1 whose name goes on .*rename"):
+        assert len(read_image_folder(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("suffix", ["apng", "j2c", "bpg", "avifs", "heics", "xbm"])
+def test_more_formats_that_are_not_read_are_named(tmp_path, suffix):
+    touch(tmp_path, "a/1.png", "b/1.png", f"a/x.{suffix}")
+    with pytest.warns(UserWarning, match="Passed over 1 file .* 1 in a format that is not read"):
+        assert len(read_image_folder(tmp_path)) == 2
