@@ -15,6 +15,7 @@ from keras_cr.callbacks._history import read_history
 from keras_cr.data import image_batches, read_cub, synthetic_birds, write_cub_layout
 from keras_cr.experiment import Run, Settings, run
 from keras_cr.experiment.build import build_rationale
+from keras_cr.experiment.run import main
 from keras_cr.presets import store_path
 from keras_cr.pretraining import fit_rationale
 from tests.case import tiny_backbone
@@ -302,3 +303,35 @@ def test_the_demo_needs_nothing_and_prints_what_changed(tmp_path):
     assert "From the untrained to the trained encoder" in done.stdout
     assert (tmp_path / "out" / "rationales.png").is_file()
     assert CommonRationaleEncoder.from_preset("demo_birds").num_detectors == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "told"),
+    [
+        (KeyboardInterrupt(), 130, "Stopped. Go on with the same command and --resume --output "),
+        (OSError(28, "No space left on device"), "birds.py: error: .*No space left", ""),
+    ],
+)
+def test_a_run_that_is_cut_off_ends_in_one_line(
+    birds, tmp_path, monkeypatch, capsys, raised, status, told
+):
+    def execute(self):
+        raise raised
+
+    monkeypatch.setattr(Run, "execute", execute)
+    monkeypatch.setattr(sys, "argv", ["birds.py"])
+    given = vars(settings(birds, tmp_path / "out"))
+    with pytest.raises(SystemExit, match=str(status)):
+        main("Trains.", read_cub, tiny_backbone, **given)
+    printed = capsys.readouterr().err
+    assert printed.strip() == (told and f"{told}{tmp_path / 'out'}.")
+
+
+def test_ctrl_c_before_there_is_a_run(birds, tmp_path, monkeypatch, capsys):
+    def read(data_dir):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["birds.py"])
+    with pytest.raises(SystemExit, match="130"):
+        main("Trains.", read, tiny_backbone)
+    assert capsys.readouterr().err.strip() == "Stopped."
