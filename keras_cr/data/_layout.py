@@ -22,6 +22,7 @@ UNLABELLED = (
     "`keras-cr data verify` do so where there are no class folders)"
 )
 LOOSE = "outside any class folder"
+_SPLITS = 3  # more folders alike are classes: of animals, say, each by the day
 _NAMED = 5  # names a message gives
 # What names of splits have besides: `training_set`, `seg_train`, `1_train`, `testset`.
 _BESIDE = r"(?:set|dataset|data|images?|imgs?|seg|split|folder)"
@@ -249,7 +250,7 @@ def _are_splits(folders: Sequence[Path]) -> bool:
 
 
 def _alike(inner: dict[Path, list[Path]]) -> Iterator[list[Path]]:
-    """Groups of folders that hold two or more folders of the same names."""
+    """Two or three folders that hold two or more folders of the same names, and no others do."""
     below = {folder: {_folded(path.name) for path in paths} for folder, paths in inner.items()}
     holders = collections.defaultdict(list)
     for folder, names in below.items():
@@ -258,7 +259,7 @@ def _alike(inner: dict[Path, list[Path]]) -> Iterator[list[Path]]:
     for names in below.values():
         shared = collections.Counter(other for name in names for other in holders[name])
         group = sorted(other for other, number in shared.items() if number > 1)
-        if len(names) > 1 and len(group) > 1:
+        if len(names) > 1 and 1 < len(group) <= _SPLITS:
             yield group
 
 

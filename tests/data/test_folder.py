@@ -250,6 +250,11 @@ def test_folders_that_hold_the_same_classes_are_no_classes(tmp_path, splits, inn
         read_image_folder(tmp_path)
 
 
+def test_many_classes_may_hold_folders_of_the_same_names(tmp_path):
+    touch(tmp_path, *(f"{name}/{day}/1.png" for name in "abcd" for day in ("monday", "friday")))
+    assert read_image_folder(tmp_path).class_names == ["a", "b", "c", "d"]
+
+
 def test_folders_below_classes_may_share_one_name(tmp_path):
     touch(tmp_path, *(f"{name}/images/1.png" for name in "abc"), "a/more/1.png", "b/other/1.png")
     touch(tmp_path, "test set/1.png")  # no training set beside it
