@@ -1,5 +1,7 @@
 """Whole numbers and image sizes as users give them: Python's, NumPy's, pairs."""
 
+import math
+import numbers
 import operator
 from collections.abc import Sequence
 
@@ -30,6 +32,18 @@ def whole_number(name: str, value, least: int = 1) -> int:
         kind = "a positive integer" if least == 1 else f"an integer of {least} or more"
         raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
     return whole
+
+
+def positive_number(name: str, value) -> float:
+    """`value` as a float above 0.
+
+    Raises:
+        ValueError: it is none; the message names the argument.
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not (real and 0 < value < math.inf):
+        raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
+    return float(value)
 
 
 def plain_seed(seed):

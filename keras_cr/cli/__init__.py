@@ -28,6 +28,7 @@ COMMANDS = {
     "presets": presets,
     "convert": convert,
 }
+_NO_MEMORY = "the memory is exhausted; give a smaller --image-size or --batch-size."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.run(args)
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError, ImportError) as error:
+    except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            error = MemoryError(_NO_MEMORY)
+        elif not isinstance(error, ValueError | OSError | ImportError):
+            raise
         message = printable(" ".join(str(error).split()))
         told = in_flags(message, flags_of(args.parser._actions))
         print(f"keras-cr {args.command}: error: {told}", file=sys.stderr)

@@ -8,6 +8,8 @@ from keras_cr._progress import Progress
 if TYPE_CHECKING:
     from keras_cr.models import CommonRationaleEncoder
 
+_LARGEST_SIDE = 10_000
+
 
 def add_images(parser: argparse.ArgumentParser) -> None:
     """IMAGES, for `find_images`."""
@@ -33,7 +35,7 @@ def add_reading(parser: argparse.ArgumentParser, image_size: str) -> None:
     """--image-size, whose default is told in words, --batch-size, --skip-bad, --max-pixels."""
     parser.add_argument(
         "--image-size",
-        type=positive,
+        type=side,
         metavar="PIXELS",
         help=f"side of the images (default: {image_size})",
     )
@@ -77,6 +79,19 @@ def positive(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more; received {value!r}")
     return int(value)
+
+
+def side(value: str) -> int:
+    """A side of images in pixels, of which a million are a slip that no memory holds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if (number := positive(value)) > _LARGEST_SIDE:
+        raise argparse.ArgumentTypeError(
+            f"must be {_LARGEST_SIDE} pixels or fewer; received {value!r}"
+        )
+    return number
 
 
 def load_encoder(args: argparse.Namespace) -> "tuple[CommonRationaleEncoder, int]":

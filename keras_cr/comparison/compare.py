@@ -16,9 +16,11 @@ from keras_cr.comparison.summary import Result, check_paired, summarize
 from keras_cr.data import Augmentation
 from keras_cr.evaluation.protocols import check_protocols
 from keras_cr.experiment.build import build_rationale
+from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.folder import changed_settings
-from keras_cr.experiment.run import Reader, Run, exit_with
+from keras_cr.experiment.run import Reader, Run
 from keras_cr.experiment.settings import Settings
+from keras_cr.presets import HubError
 
 
 @dataclasses.dataclass
@@ -168,11 +170,11 @@ def main(description: str, recipes: Mapping[str, dict], argv: list[str] | None =
         argv: the arguments; None takes the command line's.
     """
     settings, options = parse_comparison(description, recipes, argv)
-    try:
+    with in_one_line(ValueError, OSError, ImportError):
         prepared = Comparison.prepare(settings, **options)
-    except (ValueError, OSError, ImportError) as error:
-        raise exit_with(error) from error
-    return prepared.execute()
+    output = shlex.quote(str(prepared.output))
+    with in_one_line(HubError, OSError, way_on=f"--output {output}"):
+        return prepared.execute()
 
 
 def _settings_of(arm: Arm, seed: int, settings: Settings, output: Path) -> Settings:

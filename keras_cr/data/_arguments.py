@@ -1,4 +1,11 @@
-"""Numbers that the readers of images are given."""
+"""Numbers and folders that the readers of images are given."""
+
+import numbers
+import os
+import reprlib
+from pathlib import Path
+
+import numpy as np
 
 from keras_cr._numbers import as_sides, as_whole
 
@@ -31,3 +38,35 @@ def image_side(value, name: str = "image_size", least: int = 1) -> int:
             f"ones; received {value!r}."
         )
     return whole(name, sides[0], least)
+
+
+def real(name: str, value) -> float:
+    """`value`, a number of Python or NumPy.
+
+    Raises:
+        ValueError: it is none; the message names the argument.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise ValueError(f"{name}: must be a number; received {reprlib.repr(value)}.")
+    return value
+
+
+def folder_path(value, name: str = "data_dir") -> Path:
+    """`value` as a path, `~` resolved, whether there is anything or not.
+
+    Raises:
+        ValueError: it can't be a path; the message names the argument.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name}: must be a path; received {reprlib.repr(value)}.")
+    try:
+        path = Path(value).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            return path
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"{name}: {reprlib.repr(os.fspath(value))} can't be a path ({why})."
+        ) from error
+    return path

@@ -1,7 +1,9 @@
 """What the readers of official folders share: tables of text, and the checks of every listing."""
 
 import codecs
+import math
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from keras_cr._text import printable
+from keras_cr.data._arguments import folder_path
 
 
 def find_root(data_dir: str | os.PathLike, folders: Sequence[str], file: str) -> Path | None:
     """The first of `data_dir` and the `folders` inside it that holds `file`."""
-    given = Path(data_dir).expanduser()
+    given = folder_path(data_dir)
     candidates = (given, *(given / folder for folder in folders))
     return next((folder for folder in candidates if (folder / file).is_file()), None)
 
@@ -76,19 +79,37 @@ def read_names(path: Path, layout: str) -> list[str]:
     names = [line.strip() for line in _lines(path) if line.strip()]
     if not names:
         raise ValueError(f"{path}: holds no line; expected a class name in each.")
-    if twice := sorted(name for name in set(names) if names.count(name) > 1):
-        raise ValueError(f"{path}: class {twice[0]!r} is listed twice.")
+    check_names(names, path)
     return names
 
 
+def check_names(names: Sequence[str], file: Path) -> None:
+    """Raises ValueError if two classes of `file` have one name."""
+    if (twice := _twice([unicodedata.normalize("NFC", name) for name in names])) is not None:
+        raise ValueError(f"{file}: class {names[twice]!r} is listed twice.")
+
+
+def sound_box(x: float, y: float, width: float, height: float) -> list[float]:
+    """The box; raises ValueError where it is not finite, or has no area."""
+    if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) <= 0:
+        raise ValueError(f"no box: {x}, {y}, {width} x {height}")
+    return [x, y, width, height]
+
+
 def check_listed(images: Sequence[Path], listing: Path, archive: str) -> None:
-    """Raises FileNotFoundError if a listed image is missing, or is no regular file.
+    """Checks that listed images are there.
 
     Args:
         images: The listed files.
         listing: The file that lists them.
         archive: What to extract again.
+
+    Raises:
+        FileNotFoundError: One is missing, or is no regular file.
+        ValueError: One is listed twice.
     """
+    if (twice := _twice([os.path.normpath(path) for path in images])) is not None:
+        raise ValueError(f"{listing}: {printable(images[twice])} is listed twice; leave one out.")
     if missing := [path for path in images if not path.is_file()]:
         what = "no regular file" if missing[0].exists() else "missing"
         raise FileNotFoundError(
@@ -107,6 +128,16 @@ def check_classes(labels: np.ndarray, class_names: Sequence[str], listing: Path)
         )
 
 
+def _twice(values: Sequence[str]) -> int | None:
+    """The place of the first value that stands at an earlier one already."""
+    seen = set()
+    for place, value in enumerate(values):
+        if value in seen:
+            return place
+        seen.add(value)
+    return None
+
+
 def _lines(path: Path) -> list[str]:
     """A text file's lines, without the mark of its encoding that some editors write first."""
     data = path.read_bytes()
@@ -119,4 +150,7 @@ def _lines(path: Path) -> list[str]:
         raise ValueError(
             f"{path}:{number}: is not text in UTF-8 ({error.reason}); save the file as UTF-8."
         ) from None
+    if "\0" in text:
+        number = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(f"{path}:{number}: holds a null byte; save the file as text in UTF-8.")
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # names may hold other breaks

@@ -12,6 +12,7 @@ from keras_cr.data._official import (
     find_root,
     read_names,
     read_table,
+    sound_box,
 )
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.download import Archive, fetch
@@ -142,7 +143,7 @@ def _table(path: Path, parse, expected: str) -> dict:
 def _boxes(path: Path, ids: list[str]) -> np.ndarray | None:
     if not path.is_file():
         return None
-    boxes = _table(path, _box, "an id, xmin, ymin, xmax, ymax")
+    boxes = _table(path, _box, "an id, xmin, ymin, xmax, ymax, all finite and in order")
     if missing := [i for i in ids if i not in boxes]:
         raise ValueError(
             f"{path}: {len(missing)} of {len(ids)} images have no line, the first is {missing[0]}."
@@ -152,4 +153,4 @@ def _boxes(path: Path, ids: list[str]) -> np.ndarray | None:
 
 def _box(text: str) -> list[float]:
     x, y, last_x, last_y = map(float, text.split())
-    return [x - 1, y - 1, last_x - x + 1, last_y - y + 1]
+    return sound_box(x - 1, y - 1, last_x - x + 1, last_y - y + 1)

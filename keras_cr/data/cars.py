@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cr.data._arguments import folder_path
 from keras_cr.data._layout import folders_in, split_of
-from keras_cr.data._official import check_classes, check_listed, find_root
+from keras_cr.data._official import check_classes, check_listed, check_names, find_root
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.folder import read_image_folder
 
@@ -45,8 +46,8 @@ def read_cars(data_dir: str | os.PathLike | None) -> FineGrainedDataset:
 
     Raises:
         FileNotFoundError: There is no folder in one of the layouts, or a file in it is missing.
-        ValueError: A MATLAB file can't be read or lacks a field, or a class is out of range or
-            has no image.
+        ValueError: A MATLAB file can't be read or lacks a field; a class, a box or a split is none;
+            an image or a class is listed twice, or a class has no image.
         ImportError: SciPy, which reads MATLAB files, is not installed.
 
     Example:
@@ -59,7 +60,7 @@ def read_cars(data_dir: str | os.PathLike | None) -> FineGrainedDataset:
             "data_dir: Stanford Cars can't be downloaded, its source (ai.stanford.edu/~jkrause) is "
             f"gone; get a copy and name its folder as `data_dir`. It must hold {CARS_LAYOUTS}."
         )
-    given = Path(data_dir).expanduser()
+    given = folder_path(data_dir)
     if devkit := find_root(given, _DEVKITS, "cars_meta.mat"):
         return _read_devkit(devkit, (given, devkit.parent, devkit))
     if root := find_root(given, _FOLDERS, "cars_annos.mat"):
@@ -109,23 +110,39 @@ def _read_single_list(root: Path) -> FineGrainedDataset:
     annotations = _annotations(file, ("relative_im_path", "class", "test", *_BOX))
     images = [root / str(path) for path in annotations["relative_im_path"]]
     check_listed(images, file, "car_ims.tgz")
-    is_train = _numbers(file, annotations, ("test",))[:, 0] == 0
+    test = _numbers(file, annotations, ("test",))[:, 0]
+    if len(wrong := np.flatnonzero((test != 0) & (test != 1))):
+        raise ValueError(
+            f"{file}: test of {images[wrong[0]].name} must be 0 or 1; received {test[wrong[0]]:g}."
+        )
+    is_train = test == 0
     return _dataset(file, [_Part(file, images, annotations, is_train)])
 
 
 def _dataset(names_file: Path, parts: list[_Part]) -> FineGrainedDataset:
     class_names = [str(name) for name in _load(names_file, "class_names")]
+    check_names(class_names, names_file)
     labels, boxes = [], []
     for part in parts:
-        label = _numbers(part.file, part.annotations, ("class",))[:, 0].astype("int32") - 1
-        if len(wrong := np.flatnonzero((label < 0) | (label >= len(class_names)))):
+        number = _numbers(part.file, part.annotations, ("class",))[:, 0]
+        known = np.isin(number, np.arange(1, len(class_names) + 1))
+        if len(wrong := np.flatnonzero(~known)):
             raise ValueError(
-                f"{part.file}: class {label[wrong[0]] + 1} of {part.images[wrong[0]].name} is not "
+                f"{part.file}: class {number[wrong[0]]:g} of {part.images[wrong[0]].name} is not "
                 f"from 1 to {len(class_names)}, the classes of {names_file.name}."
             )
-        x, y, last_x, last_y = _numbers(part.file, part.annotations, _BOX).T
-        labels.append(label)
-        boxes.append(np.stack([x - 1, y - 1, last_x - x + 1, last_y - y + 1], axis=1))
+        corners = _numbers(part.file, part.annotations, _BOX)
+        sound = np.isfinite(corners).all(axis=1)
+        sound[sound] = (corners[sound, :2] <= corners[sound, 2:]).all(axis=1)
+        if len(wrong := np.flatnonzero(~sound)):
+            received = ", ".join(f"{side:g}" for side in corners[wrong[0]])
+            raise ValueError(
+                f"{part.file}: the box of {part.images[wrong[0]].name} must be finite, its first "
+                f"corner above and left of its last; received {received}."
+            )
+        first, last = corners[:, :2], corners[:, 2:]
+        labels.append(number.astype("int32") - 1)
+        boxes.append(np.concatenate([first - 1, last - first + 1], axis=1))
     labels = np.concatenate(labels)
     check_classes(labels, class_names, names_file)
     return FineGrainedDataset(
@@ -152,7 +169,7 @@ def _numbers(file: Path, annotations: np.ndarray, fields: Sequence[str]) -> np.n
         columns = [[float(value) for value in annotations[field]] for field in fields]
     except (TypeError, ValueError) as error:
         raise ValueError(f"{file}: {', '.join(fields)} must be numbers ({error}).") from None
-    return np.array(columns, "float32").T
+    return np.array(columns).T
 
 
 def _load(file: Path, variable: str) -> np.ndarray:

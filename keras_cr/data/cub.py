@@ -6,11 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cr.data._official import check_classes, check_listed, find_root, read_table
+from keras_cr.data._arguments import folder_path
+from keras_cr.data._official import (
+    check_classes,
+    check_listed,
+    check_names,
+    find_root,
+    read_table,
+    sound_box,
+)
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.download import Archive, fetch
 
 _FOLDER = "CUB_200_2011"
+_BOX = "an id, x, y, width, height, all finite and the sides above 0"
 _table = functools.partial(read_table, layout=_FOLDER)
 
 # TFDS 4.9.10, url_checksums/caltech_birds2011.txt
@@ -46,7 +55,8 @@ def read_cub(
 
     Raises:
         FileNotFoundError: A text file or a listed image is missing.
-        ValueError: A line is malformed, the files disagree on ids, or a class has no image.
+        ValueError: A line is malformed, the files disagree on ids, an image or a class is listed
+            twice, or a class has no image.
 
     Example:
 
@@ -65,7 +75,7 @@ def read_cub(
     is_train = _table(root / "train_test_split.txt", _flag, "an id and 0 or 1", of=names)
     boxes = None
     if (root / "bounding_boxes.txt").is_file():
-        boxes = _table(root / "bounding_boxes.txt", _box, "an id, x, y, width, height", of=names)
+        boxes = _table(root / "bounding_boxes.txt", _box, _BOX, of=names)
 
     rank = {class_id: label for label, class_id in enumerate(sorted(classes))}
     if unknown := sorted(set(labels.values()) - set(rank)):
@@ -76,6 +86,7 @@ def read_cub(
     images = [root / "images" / names[i] for i in ids]
     check_listed(images, root / "images.txt", CUB_IMAGES.name)
     class_names = [classes[i] for i in sorted(classes)]
+    check_names(class_names, root / "classes.txt")
     label_of = np.array([rank[labels[i]] for i in ids], dtype="int32")
     check_classes(label_of, class_names, root / "classes.txt")
     return FineGrainedDataset(
@@ -131,12 +142,12 @@ def _flag(text: str) -> bool:
 
 def _box(text: str) -> list[float]:
     x, y, width, height = map(float, text.split())
-    return [x, y, width, height]
+    return sound_box(x, y, width, height)
 
 
 def _masks(root: Path, names: list[str], given) -> list[str | None] | None:
     if given is not None:
-        folder = Path(given).expanduser()
+        folder = folder_path(given, "segmentations_dir")
         if not folder.is_dir():
             raise FileNotFoundError(f"segmentations_dir: {str(folder)!r} is not a folder of masks.")
     else:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from keras_cr.data._arguments import image_side, real, whole
 from keras_cr.data.files import MAX_PIXELS, check_max_pixels
 from keras_cr.data.splits import stratified_share
 
@@ -181,7 +182,8 @@ class FineGrainedDataset:
             ValueError: `fraction` is out of range, there are no labels or no training images, or a
                 class has a single training image.
         """
-        if not 0 < fraction < 1:
+        seed = whole("seed", seed, least=0)
+        if not 0 < real("fraction", fraction) < 1:
             raise ValueError(f"fraction: must lie between 0 and 1; received {fraction}.")
         self._need_labels("fraction", "a share of each class can't be held out")
         train = self.split("train")
@@ -219,7 +221,8 @@ class FineGrainedDataset:
 
         >>> few = read_cub("CUB_200_2011").few_labels(0.1)
         """
-        if not 0 < fraction <= 1:
+        seed = whole("seed", seed, least=0)
+        if not 0 < real("fraction", fraction) <= 1:
             raise ValueError(f"fraction: must lie in (0, 1]; received {fraction}.")
         self._need_labels("fraction", "a share of each class can't be drawn")
         self.split("train")  # for its error
@@ -251,7 +254,7 @@ class FineGrainedDataset:
         self._need_labels("num_train", "there are no classes to split by")
         if num_train is None:
             num_train = (self.num_classes + 1) // 2
-        if not 0 < num_train < self.num_classes:
+        if not 0 < whole("num_train", num_train, least=0) < self.num_classes:
             raise ValueError(
                 f"num_train: must be from 1 to {self.num_classes - 1}, one less than the classes "
                 f"of {self.name!r}; received {num_train}."
@@ -275,7 +278,6 @@ class FineGrainedDataset:
         Raises:
             ValueError: Some images, but not all, have neither a mask nor a box.
         """
-        from keras_cr.data._arguments import image_side
         from keras_cr.data.images import foreground_batches
 
         image_size = image_side(image_size)

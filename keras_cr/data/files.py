@@ -6,21 +6,26 @@ an image file asks here first.
 
 import numbers
 import os
+import re
 import stat
 from collections.abc import Sequence
 
 from keras_cr._text import printable
 
-# What TensorFlow decodes, under the names that JPEG (.jpe, .jfif) and BMP (.dib) have besides.
-_READ = ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .webp .jxl"
+# What TensorFlow decodes, under the names that JPEG (.jpe, .jif, .pjp) and BMP (.dib) have besides.
+_READ = ".jpg .jpeg .jpe .jif .jfif .pjp .pjpeg .png .bmp .dib .gif .webp .jxl"
 IMAGE_SUFFIXES = tuple(_READ.split())
 _UNREAD = """
     .tif .tiff .heic .heif .hif .avif .svg .svgz .eps .ps .psd .psb .xcf .ico .icns .cur .jp2 .j2k
     .jpf .jpx .jxr .wdp .tga .dds .exr .hdr .pbm .pgm .ppm .pnm .pam .pfm .pcx .qoi .mng .wmf .emf
     .dcm .fits .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f
-    .3fr .iiq .erf .kdc .dcr .mrw .mos .mef .rwl .gpr
+    .3fr .iiq .erf .kdc .dcr .mrw .mos .mef .rwl .gpr .apng .j2c .bpg .avifs .heics .heifs .xbm
 """  # images all the same, which are not read: named where they are passed over
 UNREAD_SUFFIXES = tuple(_UNREAD.split())
+# `x.jpg~`, `x.jpg_large`, `x.jpg?w=300`, `x.jpg.1`: what editors and downloads make of a name.
+_ALTERED = re.compile(
+    rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?:[^a-z0-9.][^.]*|\.\d+)$", re.DOTALL
+)
 # The sensors of phones and of medium format cameras reach 108 million. As RGB these are 0.36 GB.
 MAX_PIXELS = 120_000_000
 MISSING, BROKEN_LINK = "missing", "a broken link"
@@ -45,6 +50,13 @@ _FOREIGN = {  # what other formats begin with, or have behind their fourth byte
     b"<svg": "SVG",
     b"%PDF": "PDF",
 }
+_BMP_BITS = (8, 24, 32)  # a pixel, that TensorFlow decodes
+_BMP_PACKED = (1, 2)  # run lengths
+
+
+def is_altered(name: str) -> bool:
+    """Whether a file's name has the suffix of an image, and goes on after it."""
+    return _ALTERED.search(name.lower()) is not None
 
 
 class UnreadableImageError(ValueError):
@@ -130,7 +142,11 @@ def check_files(paths: Sequence[str], max_pixels: int = MAX_PIXELS) -> None:
 
 
 def foreign_format(data: bytes) -> str | None:
-    """The name of a format that is known and not read, by a file's first bytes."""
+    """The name of a format that is known and not read, by a file's first bytes; else None."""
+    if data.startswith(b"BM") and len(data) > 54:
+        bits, packed = int.from_bytes(data[28:30], "little"), int.from_bytes(data[30:34], "little")
+        if packed in _BMP_PACKED or bits not in _BMP_BITS:
+            return "compressed BMP" if packed in _BMP_PACKED else f"{bits}-bit BMP"
     begins = (data[:16], data[4:16])
     return next((name for sign, name in _FOREIGN.items() if _starts(begins, sign)), None)
 

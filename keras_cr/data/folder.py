@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from keras_cr._text import printable
+from keras_cr.data._arguments import folder_path, real, whole
 from keras_cr.data._layout import (
     UNLABELLED,
     Layout,
@@ -33,13 +34,14 @@ def read_image_folder(
     """Reads class folders, `data_dir/CLASS/...`, or `data_dir/{train,test}/CLASS/...`.
 
     A class's images may lie in folders below its own. Files are read by their suffix: .jpg .jpeg
-    .jpe .jfif .png .bmp .dib .gif .webp .jxl. Hidden files and folders (`._` ones among them) and
-    those of systems (`__MACOSX`, `@eaDir`) are left alone; every other file that looks like an
-    image and is not read is counted and named in a warning. Links are followed, each real folder
-    once.
+    .jpe .jif .jfif .pjp .pjpeg .png .bmp .dib .gif .webp .jxl. Hidden files and
+    folders (`._` ones among them) and those of systems (`__MACOSX`, `@eaDir`) are left alone;
+    every other file that looks like an image and is not read is counted and named in a warning.
+    Links are followed, each real folder once.
 
     Splits are known by the usual names in any case: train, training; test, testing; val, valid,
-    validation, dev, eval. A training folder that holds folders makes the second layout. Where
+    validation, dev, eval; where both are told so, by names such as `training_set`, `1_train` and
+    `seg_test` too. A training folder that holds folders makes the second layout. Where
     there is no test folder, the validation folder's images are the test images; where there is
     one, they are left out with a warning, unless `validation` says otherwise.
 
@@ -92,12 +94,12 @@ def read_folder(
     validation: str | None = None,
 ) -> tuple[FineGrainedDataset, list[PassedOver], list[str]]:
     """`read_image_folder`, with what it would warn of: what was passed over, and other remarks."""
-    root = Path(data_dir).expanduser()
+    root, seed = folder_path(data_dir), whole("seed", seed, least=0)
     if not root.is_dir():
         raise FileNotFoundError(
             f"data_dir: {printable(root)!r} is not a folder; give one of images."
         )
-    if test_fraction is not None and not 0 <= test_fraction < 1:
+    if test_fraction is not None and not 0 <= real("test_fraction", test_fraction) < 1:
         raise ValueError(f"test_fraction: must lie in [0, 1); received {test_fraction}.")
     if validation not in (None, *_ROLES):
         raise ValueError(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_cr._text import printable
+from keras_cr.data._arguments import folder_path
 from keras_cr.data.aircraft import read_aircraft
 from keras_cr.data.cars import read_cars
 from keras_cr.data.cub import read_cub
@@ -86,6 +87,7 @@ def verify(
         raise ValueError(f"name: must be one of {', '.join(READERS)}; received {name!r}.")
     check_max_pixels(max_pixels)
     _pillow()
+    folder_path(data_dir)  # for its error
     report = Report(name, os.fspath(data_dir))
     try:
         report.notes += _hidden_files(data_dir)

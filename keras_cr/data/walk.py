@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from keras_cr._text import printable
-from keras_cr.data.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from keras_cr.data.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES, is_altered
 
 _SYSTEM = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
 _NAMED = 3  # files a message names before it only counts them
@@ -18,6 +18,7 @@ SEARCHED = "that link to a folder which is searched already"
 BROKEN = "that link to nothing"
 IRREGULAR = "no regular file"
 FORMAT = "in a format that is not read"
+ALTERED = "whose name goes on after the suffix of an image"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +143,8 @@ def look_at(path: str, is_file: bool) -> tuple[bool, str | None]:
     """
     name = os.path.basename(path).lower()
     readable = name.endswith(IMAGE_SUFFIXES)
+    if is_file and not readable and is_altered(name):
+        return False, ALTERED
     is_broken = not is_file and os.path.islink(path) and not os.path.exists(path)
     if not readable and not name.endswith(UNREAD_SUFFIXES):
         return False, BROKEN if is_broken and "." not in name else None  # it may be of a folder
@@ -158,7 +161,8 @@ def told(passed_over: Sequence[PassedOver]) -> str:
     for each in passed_over:
         reasons[each.why].append(each.path)
     parts = [f"{len(paths)} {why} ({some(paths)})" for why, paths in reasons.items()]
-    way_out = "; save them as PNG or JPEG" if FORMAT in reasons else ""
+    ways_out = {FORMAT: "; save them as PNG or JPEG", ALTERED: "; rename the files"}
+    way_out = "".join(told for why, told in ways_out.items() if why in reasons)
     things = "file or folder" if len(passed_over) == 1 else "files or folders"
     counted = f"{len(passed_over)} {things} that may hold images"
     return f"Passed over {counted}: {', '.join(parts)}{way_out}."

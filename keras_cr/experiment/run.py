@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from keras_cr.experiment.build import (
     with_precision,
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
+from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.flags import parse_settings, told_in_flags
 from keras_cr.experiment.folder import open_output, output_path, run_mark, source_of
 from keras_cr.experiment.outputs import write_numbers, write_pictures
@@ -288,18 +288,8 @@ def main(
     """
     encodable_output()
     settings = parse_settings(description, **defaults)
-    try:
-        with plain_warnings():
-            prepared = Run.prepare(settings, read, build_backbone, augmentation)
-    except (ValueError, OSError, ImportError) as error:
-        raise exit_with(error) from error
-    try:
+    with in_one_line(ValueError, OSError, ImportError), plain_warnings():
+        prepared = Run.prepare(settings, read, build_backbone, augmentation)
+    output = shlex.quote(str(prepared.output))
+    with in_one_line(HubError, OSError, way_on=f"--resume --output {output}"):
         return prepared.execute()
-    except HubError as error:
-        raise exit_with(error) from error
-
-
-def exit_with(error: Exception) -> SystemExit:
-    """What ends a recipe: its name and what was wrong, in one line."""
-    told = " ".join(told_in_flags(error).split())
-    return SystemExit(f"{Path(sys.argv[0]).name}: error: {told}")

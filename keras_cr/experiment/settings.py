@@ -18,6 +18,7 @@ _WHOLE_NUMBERS = (
     "seed",
     "monitor_every",
 )
+_LARGEST_SEED = 2**32 - 1  # that NumPy's generator for all takes
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _NOT_PART_OF_A_RUN = (
     "output",
@@ -125,12 +126,14 @@ class Settings:
 
     def __post_init__(self):
         self._take_numbers()
-        leasts = {"epochs": 0, "batch_size": 2, "image_size": 32, "monitor_every": 0}
+        leasts = {"epochs": 0, "batch_size": 2, "image_size": 32, "monitor_every": 0, "seed": 0}
         for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise ValueError(
                     f"`{name}` must be {least} or more. Received: {getattr(self, name)}"
                 )
+        if self.seed > _LARGEST_SEED:
+            raise ValueError(f"`seed` must be {_LARGEST_SEED} or less. Received: {self.seed}")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"`max_pixels` must be 1 or more. Received: {self.max_pixels}")
         if self.learning_rate <= 0:

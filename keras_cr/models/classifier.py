@@ -1,16 +1,14 @@
 """A classifier on top of an encoder, for fine-tuning with plain `fit`."""
 
-import functools
-
 import keras
 import numpy as np
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import positive_number, whole_number
 from keras_cr.layers import EmbeddingStandardization
 from keras_cr.models.encoder import CommonRationaleEncoder
-from keras_cr.models.image_model import ImageModel
-from keras_cr.models.labels import check_labels, class_numbers
+from keras_cr.models.labelled_model import LabelledImageModel, labelled_embeddings
+from keras_cr.models.labels import class_numbers
 from keras_cr.models.layer_changes import set_trainable
 from keras_cr.models.learning_rates import learning_rate_multipliers, scale_gradient
 from keras_cr.models.logistic_regression import fit_logistic_regression
@@ -22,7 +20,7 @@ _ABSENT = -20.0  # the bias of a class that `fit_head` saw no image of
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
-class CommonRationaleClassifier(ImageModel):
+class CommonRationaleClassifier(LabelledImageModel):
     """Classifies images by a linear layer on the encoder's embeddings.
 
     Made to learn with a Keras user's defaults (`compile("adam", ...)`, `fit`): the embeddings are
@@ -40,7 +38,8 @@ class CommonRationaleClassifier(ImageModel):
             encoder as it comes. The same as `classifier.encoder.trainable = True` or `False`; like
             every layer's `trainable` it is kept when the model is saved, and as everywhere in Keras
             a change takes effect at the next `compile`.
-        encoder_lr_multiplier: the encoder learns at this multiple of the optimizer's learning rate.
+        encoder_lr_multiplier: the encoder learns at this multiple of the optimizer's learning rate,
+            above 0; `train="head"` freezes it.
             None takes 0.1 for one that is pretrained, told as below, else 1. Under JAX and inside
             another model (behind augmentation layers, say) it is the gradient that is multiplied:
             the same for SGD, and of no effect on Adam.
@@ -90,10 +89,11 @@ class CommonRationaleClassifier(ImageModel):
         pretrained = _has_statistics(encoder)
         if encoder_lr_multiplier is None:
             encoder_lr_multiplier = PRETRAINED_LR_MULTIPLIER if pretrained else 1.0
-        if not encoder_lr_multiplier > 0:
+        encoder_lr_multiplier = positive_number("encoder_lr_multiplier", encoder_lr_multiplier)
+        if freeze_batch_norm not in (True, False, None):
             raise ValueError(
-                "`encoder_lr_multiplier` must be positive; train='head' freezes the encoder. "
-                f"Received: {encoder_lr_multiplier!r}"
+                "`freeze_batch_norm` must be True, False or None. "
+                f"Received: freeze_batch_norm={freeze_batch_norm!r}"
             )
         if train is not None:
             set_trainable(encoder, _PARTS[train])
@@ -103,8 +103,10 @@ class CommonRationaleClassifier(ImageModel):
         is_name = activation is None or isinstance(activation, str)
         self.activation = activation if is_name else keras.activations.serialize(activation)
         self.dropout_rate = dropout
-        self.encoder_lr_multiplier = float(encoder_lr_multiplier)
-        self.freeze_batch_norm = pretrained if freeze_batch_norm is None else freeze_batch_norm
+        self.encoder_lr_multiplier = encoder_lr_multiplier
+        self.freeze_batch_norm = bool(
+            pretrained if freeze_batch_norm is None else freeze_batch_norm
+        )
         self._steps_itself = False  # whether the step that is being taken is this model's own
         embedded = encoder.compute_output_shape((None, None, None, 3))
         self.standardize = EmbeddingStandardization(dtype="float32", name="standardize")
@@ -128,13 +130,15 @@ class CommonRationaleClassifier(ImageModel):
         features = self.standardize(embedding, training=training)
         return self.head(self.dropout(features, training=training))
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, y=None, *args, **kwargs):
-        if isinstance(y, np.ndarray | list) and len(y):
-            labels = np.asarray(y)
-            if labels.ndim == 1 or labels.shape[1:] == (1,):
-                check_labels(labels, self.num_classes, "y")
-        return super().fit(x, y, *args, **kwargs)
+    def make_train_function(self, force=False):
+        if self.encoder_lr_multiplier != 1 and getattr(self.optimizer, "use_ema", False):
+            raise ValueError(
+                "`use_ema` of the optimizer averages steps of the whole learning rate, and the "
+                f"encoder takes encoder_lr_multiplier={self.encoder_lr_multiplier} of them. Build "
+                "the classifier with encoder_lr_multiplier=1 and a smaller learning rate, or leave "
+                "`use_ema` out."
+            )
+        return super().make_train_function(force)
 
     def train_step(self, *args):
         if keras.backend.backend() == "jax":
@@ -178,7 +182,12 @@ class CommonRationaleClassifier(ImageModel):
         >>> classifier.fit_head(images, labels)
         >>> classifier.predict(others).argmax(axis=1)
         """
-        embeddings, labels = self._embedded(images, labels, batch_size)
+        batch_size = whole_number("batch_size", batch_size)
+        seed = whole_number("seed", seed, least=0)
+        self._check_plain_head()
+        embeddings, labels = labelled_embeddings(
+            self.encoder, images, labels, self.num_classes, batch_size
+        )
         labels = class_numbers(labels, len(embeddings), self.num_classes)
         probe = fit_logistic_regression(embeddings, labels, seed)
         kernel = np.zeros((embeddings.shape[1], self.num_classes))
@@ -188,22 +197,14 @@ class CommonRationaleClassifier(ImageModel):
         self.head.set_weights([kernel / self.standardize.scale, bias])
         return probe.details()
 
-    def _embedded(self, images, labels, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings and labels of all images."""
-        if labels is not None:
-            options = {"batch_size": batch_size} if hasattr(images, "shape") else {}
-            return self.encoder.predict(images, verbose=0, **options), np.asarray(labels)
-        parts = []
-        for batch in images:
-            if not isinstance(batch, tuple | list) or len(batch) < 2:
-                raise ValueError(
-                    "`labels` must be given, or `images` hold batches (images, labels). Received: "
-                    f"no labels, and a batch that is a {type(batch).__name__}"
-                )
-            parts.append((self.encoder.predict_on_batch(batch[0]), ops.convert_to_numpy(batch[1])))
-        if not parts:
-            raise ValueError("`images` must hold at least one batch. Received: none")
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    def _check_plain_head(self) -> None:
+        """Refuses a head whose weights are no longer a kernel and a bias, before any work."""
+        kept = self.head.quantization_mode or ("LoRA" if self.head.lora_enabled else None)
+        if kept:
+            raise ValueError(
+                f"`fit_head` needs a head of plain weights, and this one has {kept}: fit it first, "
+                "then quantize or add LoRA; or start anew with from_preset(..., num_classes=...)."
+            )
 
     def save_to_preset(self, folder, **details):
         """Writes the classifier as a preset folder; see `keras_cr.presets.save_preset`."""
@@ -282,7 +283,7 @@ class CommonRationaleClassifier(ImageModel):
 
 
 def _check_train(train: str | None) -> None:
-    if train is not None and train not in _PARTS:
+    if train is not None and not (isinstance(train, str) and train in _PARTS):
         raise ValueError(f"`train` must be 'all', 'head' or None. Received: train={train!r}")
 
 

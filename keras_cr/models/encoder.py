@@ -92,10 +92,11 @@ class CommonRationaleEncoder(ImageModel):
         Raises:
             ValueError: the images are not 4-D, or their map has no place or a single one.
         """
-        if len(images.shape) != 4:
+        known = getattr(images.shape, "rank", 4) is not None  # of a tensor that is traced
+        if not known or len(images.shape) != 4:
             raise ValueError(
-                "Images must have shape (B, H, W, 3), RGB 0..255. "
-                f"Received shape: {tuple(images.shape)}"
+                "Images must have shape (B, H, W, 3), RGB 0..255. Received shape: "
+                f"{tuple(images.shape) if known else 'of unknown rank, see tf.ensure_shape'}"
             )
         self._map_size.check(*images.shape[1:3])
         images = self._map_size.guarded(in_colour(images))

@@ -1,8 +1,10 @@
 """What models of images share: the check of what they are given, how they are kept, and export."""
 
+import contextlib
 import functools
 import inspect
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from keras_cr.models.inputs import Seen, checked_images
 from keras_cr.models.layer_changes import change_layers, layer_changes, set_trainable
 from keras_cr.models.map_size import MapSize
 from keras_cr.models.streams import images_of
-from keras_cr.models.watch import Watch
+from keras_cr.models.watch import Watch, raising
 from keras_cr.presets.registry import PresetsOfClass
 
 _FLOAT32_FORMATS = ("litert", "onnx")
@@ -64,6 +66,14 @@ class ImageModel(keras.Model):
         """Whether it takes RGB 0..255; not where its backbone leaves normalising to the caller."""
         return getattr(self.map_size.backbone, "normalize_images", True)
 
+    def learnt_parts(self, batch, argument: str) -> list:
+        """The parts of a batch that `fit` and `evaluate` are to check, images first."""
+        return [images_of(batch, argument)]
+
+    def check_parts(self, images, *others, seen: Seen):
+        """Checks the parts of a batch, or of all data at once, and returns the images."""
+        return self.check_images(images, seen=seen)
+
     def __call__(self, images, *args, **kwargs):
         return super().__call__(self.check_images(images), *args, **kwargs)
 
@@ -96,12 +106,16 @@ class ImageModel(keras.Model):
     def _watched(self, method, *args, **kwargs):
         """Calls `fit`, `evaluate` or `predict` of Keras with images that are checked."""
         given = inspect.signature(method).bind(*args, **kwargs)
-        watch = Watch(lambda batch: [images_of(batch)], self.check_images)
+        watched_ones = []
+        alone = method.__name__ == "predict"
+        pick = ImageModel.learnt_parts.__get__(self) if alone else self.learnt_parts
 
         def watched(images, name):
+            watch = Watch(lambda batch: pick(batch, name), self.check_parts)
+            watched_ones.append(watch)
             return watch.data(images, Seen(name, self.takes_rgb))
 
-        with watch.raising():
+        with raising(watched_ones), self._as_before():
             values = given.arguments
             values["x"] = watched(values["x"], "x")
             held_out = values.get("validation_data")
@@ -111,6 +125,15 @@ class ImageModel(keras.Model):
             elif held_out is not None:
                 values["validation_data"] = watched(held_out, "validation_data")
             return method(*given.args, **given.kwargs)
+
+    @contextlib.contextmanager
+    def _as_before(self) -> Iterator[None]:
+        """After an error, the next call starts afresh: a function that failed stays half traced."""
+        try:
+            yield
+        except BaseException:
+            self.train_function = self.test_function = self.predict_function = None
+            raise
 
     def get_config(self):
         changes = layer_changes(self)

@@ -4,6 +4,7 @@ A network gives an embedding for whatever numbers it gets, and nothing in the em
 they were no image. So what is clear is turned into RGB 0..255 here, and the rest is named.
 """
 
+import copy
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 OVERSHOOT = 0.5  # share of the range that sharp resizing and added noise may leave it by
 HIGHEST = 255 * (1 + OVERSHOOT)
 _WHOLE = 1e-3  # what rounding leaves of a whole number
-_UNIT = 1.05  # where the values of images in 0..1 end, resized ones too
+_UNIT = 1.5  # where the values of images in 0..1 end, resized and noisy ones too
 _CHUNK = 256  # images looked at in one go
 _DIFFERENT = (
     "images of different sizes. Resize them to one, as keras_cr.data.read_images and image_batches "
@@ -34,6 +35,12 @@ class Seen:
         self.argument, self.rgb = argument, rgb
         self.count = 0  # images looked at so far
         self._bright = False  # whether one of them shows that the range is not 0..1
+
+    def of_batch(self, number: int) -> "Seen":
+        """For one batch of the source, wherever in it that is."""
+        part = copy.copy(self)
+        part.argument, part.count = f"{self.argument}[{number}]", 0
+        return part
 
     def look(self, images) -> None:
         """Checks the values of a batch.
@@ -157,7 +164,13 @@ def refuse_paths(images, argument: str = "images") -> None:
 
 def _as_batch(images, argument: str, rgb: bool):
     """An array or a tensor, of whatever shape."""
+    if isinstance(images, np.ndarray) and images.dtype == np.longdouble:
+        images = images.astype("float64")  # the widest that Keras knows
     refuse_paths(images, argument)
+    if type(images).__name__ == "SparseTensor":
+        raise ValueError(
+            f"`{argument}` must be dense; received a sparse tensor: tf.sparse.to_dense."
+        )
     if hasattr(images, "row_splits"):  # ragged
         raise ValueError(f"`{argument}` must be of one size; received {_DIFFERENT}.")
     if isinstance(images, keras.KerasTensor) or keras.ops.is_tensor(images):
@@ -178,7 +191,7 @@ def _as_batch(images, argument: str, rgb: bool):
             f"`{argument}` must have shape (B, H, W, 3), RGB 0..255. Received a "
             f"{type(images).__name__}"
         )
-    return np.asarray(images)
+    return np.asarray(images.detach() if hasattr(images, "detach") else images)
 
 
 def _stacked(images: Sequence, argument: str, rgb: bool):

@@ -94,6 +94,8 @@ def _batches(images, batch_size: int, seen: Seen) -> Iterable:
     refuse_paths(images, argument)
     if isinstance(images, dict):
         images = images_of(images, argument)
+    if hasattr(images, "row_splits") or type(images).__name__ == "SparseTensor":
+        checked_images(images, seen)  # says why not
     if hasattr(images, "shape") and not isinstance(images, np.ndarray):
         return _slices(images, batch_size)  # a tensor, or a file that is read part by part
     if isinstance(images, np.ndarray) or _is_list_of_images(images):

@@ -1,6 +1,7 @@
 """Looking at what `fit`, `evaluate` and `predict` are given, while its values can be seen."""
 
 import contextlib
+import copy
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,9 +19,9 @@ class Watch:
     no order changes.
 
     Args:
-        pick: from a batch to those of its parts that are looked at.
-        check: called with a part, an array, and `seen=`; raises a ValueError, or returns the part
-            as the model is to get it, which counts for arrays.
+        pick: from a batch to those of its parts that are looked at, images first.
+        check: called with the parts and `seen=`, or with images alone where those come as arrays;
+            raises a ValueError, or returns the images as the model is to get them.
         first_only: whether of a stream only the first batch is looked at.
     """
 
@@ -28,46 +29,41 @@ class Watch:
         self, pick: Callable[[Any], list], check: Callable[..., Any], first_only: bool = False
     ):
         self.pick, self.check, self.first_only = pick, check, first_only
-        self._error: Exception | None = None
-
-    @contextlib.contextmanager
-    def raising(self) -> Iterator[None]:
-        """Raises a check's own error, and not what a data pipeline makes of it."""
-        try:
-            yield
-        except Exception:
-            if self._error is None:
-                raise
-        if self._error is not None:
-            raise self._error from None
+        self.error: Exception | None = None
 
     def data(self, data, seen: Seen):
         """What to give to Keras in place of `data`.
 
         Args:
             data: what Keras takes: arrays, a dict of them, a `tf.data.Dataset`, a generator, a
-                `keras.utils.PyDataset` (of which only the first batch is looked at); what is none
-                of these is left to Keras.
+                `keras.utils.PyDataset` (of which only the first batch is looked at where other
+                processes read it), a `torch.utils.data.DataLoader`.
             seen: what is known of its images.
         """
         if isinstance(data, types.GeneratorType):
             return self._chained(data, seen)
         if isinstance(data, keras.utils.PyDataset):
             self._look_at(self.pick(data[0]), seen)
-            return data
+            alone = self.first_only or data.use_multiprocessing
+            return data if alone else self._indexed(data, seen)
         if hasattr(data, "element_spec"):
             return self._mapped(data, seen) if hasattr(data, "enumerate") else data
-        is_array = hasattr(data, "shape") or hasattr(data, "__array_interface__")
-        if is_array or isinstance(data, str | list | tuple | dict):
+        if comes_whole(data):
             return self.check(data, seen=seen)
-        return data
+        if type(data).__module__.startswith("torch.") and hasattr(data, "__iter__"):
+            return self._iterated(data, seen)
+        if hasattr(data, "__iter__") or hasattr(data, "__getitem__"):
+            return data
+        raise ValueError(
+            f"`{seen.argument}` must be images (N, H, W, 3), or batches of them. Received: "
+            f"{'None' if data is None else 'a ' + type(data).__name__}"
+        )
 
     def _look_at(self, parts: list, seen: Seen) -> None:
         try:
-            for part in parts:
-                self.check(part, seen=seen)
+            self.check(*parts, seen=seen)
         except ValueError as error:
-            self._error = error  # for where it is raised inside a pipeline
+            self.error = error  # for where it is raised inside a pipeline
             raise
 
     def _chained(self, batches: types.GeneratorType, seen: Seen) -> types.GeneratorType:
@@ -87,15 +83,45 @@ class Watch:
 
         return all_of_them()
 
+    def _indexed(self, batches: keras.utils.PyDataset, seen: Seen) -> keras.utils.PyDataset:
+        """The same data set, whose batches are looked at when Keras asks for them."""
+        watch, kind = self, type(batches)
+
+        def __getitem__(self, index):
+            batch = kind.__getitem__(self, index)
+            watch._look_at(watch.pick(batch), seen.of_batch(index))
+            return batch
+
+        return _of_kind(batches, {"__getitem__": __getitem__})
+
+    def _iterated(self, batches, seen: Seen):
+        """The same loader, whose batches are looked at as they pass by."""
+        watch, kind = self, type(batches)
+
+        def __iter__(self):
+            seen.count = 0  # of the images in this epoch
+            for number, batch in enumerate(kind.__iter__(self)):
+                if number == 0 or not watch.first_only:
+                    watch._look_at(watch.pick(batch), seen)
+                yield batch
+
+        return _of_kind(batches, {"__iter__": __iter__})
+
     def _mapped(self, dataset, seen: Seen):
         """A `tf.data.Dataset` of the same elements."""
         import tensorflow as tf
 
         specs = self.pick(dataset.element_spec)
-        if not all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in specs):
+        if not all(isinstance(spec, tf.TensorSpec) for spec in specs):  # ragged, or of other kinds
             return dataset
+        if specs[0].shape.rank is None:
+            raise ValueError(
+                f"`{seen.argument}` must have a known shape; received batches of unknown rank. Set "
+                "it: dataset.map(lambda x, y: (tf.ensure_shape(x, (None, 64, 64, 3)), y))."
+            )
         self._look_at([keras.KerasTensor(spec.shape, spec.dtype.name) for spec in specs], seen)
-        if all(spec.dtype == tf.uint8 and spec.shape[1:].is_fully_defined() for spec in specs):
+        known = [spec.dtype == tf.uint8 and spec.shape[1:].is_fully_defined() for spec in specs]
+        if all(known):
             return dataset  # there is nothing more to see
 
         def look(number, *parts):
@@ -110,7 +136,35 @@ class Watch:
 
             looked = tf.cond(number == 0, now, lambda: True) if self.first_only else now()
             with tf.control_dependencies([looked]):
-                return tf.nest.map_structure(tf.identity, element)
+                return tf.nest.map_structure(
+                    lambda part: part if part is None else tf.identity(part), element
+                )
 
         passed = dataset.enumerate().map(passing)
         return passed if self.first_only else passed.prefetch(1)  # looking does not hold up a step
+
+
+def comes_whole(data: Any) -> bool:
+    """Whether data are arrays, and not a stream of batches."""
+    is_array = hasattr(data, "shape") or hasattr(data, "__array_interface__")
+    return is_array or isinstance(data, str | list | tuple | dict)
+
+
+@contextlib.contextmanager
+def raising(watches: list[Watch]) -> Iterator[None]:
+    """Raises a check's own error, and not what a data pipeline makes of it."""
+    try:
+        yield
+    except Exception:
+        if not any(watch.error for watch in watches):
+            raise
+    for watch in watches:
+        if watch.error is not None:
+            raise watch.error from None
+
+
+def _of_kind(data: Any, methods: dict[str, Callable]) -> Any:
+    """A shallow copy whose class has other methods; it stays an instance of its own class."""
+    twin = copy.copy(data)
+    twin.__class__ = type(type(data).__name__, (type(data),), methods)
+    return twin

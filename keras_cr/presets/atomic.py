@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from keras_cr.presets.errors import PresetError, brief
+from keras_cr.presets.errors import PresetError, brief, shown
 from keras_cr.presets.manifest import CONFIG, MANIFEST, WEIGHTS
 
 _MOVING = ".keras-cr.moving"
@@ -42,9 +42,15 @@ def absolute(folder: str | os.PathLike) -> Path:
         PresetError: links lead in a circle, or the path can't be one.
     """
     try:
-        return Path(folder).expanduser().resolve()
+        path = Path(folder).expanduser().resolve()
+        path.exists()  # where a name is too long, it is met here
+    except PermissionError:
+        return path
     except (OSError, RuntimeError, ValueError) as error:
-        raise PresetError(f"folder can't be found: {brief(error)}; received {folder!r}.") from error
+        why = getattr(error, "strerror", None) or brief(error)
+        received = shown(os.fspath(folder))
+        raise PresetError(f"folder can't be found: {why}; received {received}.") from error
+    return path
 
 
 def is_litter(name: str) -> bool:
@@ -111,6 +117,9 @@ def replace(new: Path, folder: Path, check: Callable[[Path], None]) -> None:
             os.rename(new, target)
         except OSError as error:  # another writer came in between
             met = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT) and new.exists()
+            if moving := stuck(folder):
+                told = "the folder holds files that no save has left there; remove it"
+                raise OSError(error.errno, told, moving) from error
             if not met or attempt == _ATTEMPTS - 1:
                 raise
             continue
@@ -155,6 +164,16 @@ def _move_up(folder: Path) -> None:
             os.replace(moving / name, folder / name)
     with contextlib.suppress(OSError):  # removed already, or the next writer's
         moving.rmdir()
+
+
+def stuck(folder: Path) -> str | None:
+    """The folder in which files are that no writer has left, and that no move takes away."""
+    moving = folder / _MOVING
+    try:
+        strange = [path for path in moving.iterdir() if path.name not in _ORDER]
+    except OSError:
+        return None
+    return str(moving) if is_moving(folder) and strange else None
 
 
 def _finish(new: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from keras_cr.presets.errors import (
     PresetError,
     PublishConflictError,
     brief,
+    shown,
 )
 from keras_cr.version import __version__
 
@@ -46,7 +47,7 @@ def parse_handle(handle: str, revision: str | None = None) -> tuple[str, str | N
     """
     match = _HANDLE.fullmatch(handle)
     if match is None:
-        raise PresetError(f"A Hub handle is 'hf://org/name[@revision]'; received {handle!r}.")
+        raise PresetError(f"A Hub handle is 'hf://org/name[@revision]'; received {shown(handle)}.")
     inside = match["revision"]
     if inside and revision and inside != revision:
         raise PresetError(

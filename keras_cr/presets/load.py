@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_cr.presets import hub
-from keras_cr.presets.atomic import absolute, is_moving, settled
+from keras_cr.presets.atomic import absolute, is_moving, settled, stuck
 from keras_cr.presets.build import build_model
 from keras_cr.presets.classes import check_classes, model_class
 from keras_cr.presets.config import float_policy
@@ -34,6 +34,7 @@ from keras_cr.presets.registry import card, unpublished_message
 from keras_cr.presets.store import store_path, valid_name
 
 _ATTEMPTS = 5
+_LONGEST, _LONGEST_PART = 4096, 255  # characters of a path, and of a name in it
 
 
 def load_preset(
@@ -106,6 +107,11 @@ def load_preset(
         else:
             if before and _identity(preset.folder) == before:
                 return model
+    if moving := stuck(preset.folder):
+        raise PresetError(
+            f"{preset.label} holds {moving!r}, which no save has left like that; look what is in "
+            "it and remove it."
+        )
     raise PresetError(
         f"{preset.label} is being replaced over and over, or a save was cut off where this user "
         "can't finish it; try again later, or save it again."
@@ -141,6 +147,8 @@ def locate(
             f"{handle!r}."
         )
     text = os.fspath(handle)
+    if len(text) > _LONGEST or any(len(part) > _LONGEST_PART for part in Path(text).parts):
+        raise PresetError(f"name_or_handle is too long to be one; received {shown(text)}.")
     if text.startswith(hub.SCHEME):
         repo, revision = hub.parse_handle(text, revision)
         return _fetched(text, repo, revision, files, options)

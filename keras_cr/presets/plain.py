@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from keras_cr.presets.errors import PresetError, shown
+from keras_cr.presets.errors import PresetError, one_line, shown
 
 MAX_BYTES = 8 * 2**20  # the largest config.json of keras.applications has 2 MiB
 MAX_DEPTH = 100
@@ -68,10 +68,8 @@ def check_plain(value: Any, where: str = "", depth: int = MAX_DEPTH) -> None:
                 check_plain(key, where, depth)
             check_plain(item, f"{where}.{key}" if where else str(key), depth - 1)
     elif isinstance(value, str):
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            raise ValueError(f"text{where_told} holds half of a character") from None
+        if not _is_text(value):
+            raise ValueError(f"text{where_told} holds half of a character")
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"a number{where_told} is {value}")
@@ -96,42 +94,61 @@ def to_json(value: Mapping[str, Any], where: str) -> bytes:
     return (text + "\n").encode("utf-8")
 
 
-def plain(value: Any, where: str) -> Any:
+def plain(value: Any, where: str, depth: int = MAX_DEPTH) -> Any:
     """`value` in the types of JSON.
 
     Args:
         value: nested dicts, lists and tuples of strings, numbers, booleans, None, NumPy scalars
             and arrays, paths and dates.
         where: the name of the value, for messages.
+        depth: how many levels it may have.
 
     Returns:
         The same in dict, list, str, int, float, bool and None.
 
     Raises:
-        PresetError: if a number is NaN or infinite, or a type has no place in JSON.
+        PresetError: if a number is NaN, infinite or of more than 64 bits, text holds half of a
+            character, there are too many levels, or a type has no place in JSON.
     """
     if hasattr(value, "tolist"):  # NumPy's scalars and arrays; NumPy is not imported for it
         value = value.tolist()
+    told = one_line(where, 120)
+    if isinstance(value, str) and not _is_text(value):
+        raise PresetError(f"{told} holds half of a character, {shown(value)}; leave it out.")
+    if isinstance(value, int) and not -_MAX_INTEGER <= value < _MAX_INTEGER:
+        raise PresetError(f"{told} has more than 64 bits: {shown(value)}; write it as text.")
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise PresetError(f"{where} is {value}, which JSON cannot hold; leave it out.")
+            raise PresetError(f"{told} is {value}, which JSON cannot hold; leave it out.")
         return value
+    if isinstance(value, Mapping | list | tuple) and depth == 0:
+        raise PresetError(f"{told} has more than {MAX_DEPTH} levels, or holds itself.")
     if isinstance(value, Mapping):
         if odd := [key for key in value if not isinstance(key, str)]:
-            raise PresetError(f"{where} must have strings for keys; received {odd[0]!r}.")
-        return {key: plain(item, f"{where}: {key}") for key, item in value.items()}
+            raise PresetError(f"{told} must have strings for keys; received {shown(odd[0])}.")
+        if odd := [key for key in value if not _is_text(key)]:
+            raise PresetError(f"{told} has a key that holds half of a character: {shown(odd[0])}.")
+        return {key: plain(item, f"{where}: {key}", depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [plain(item, f"{where}[{i}]", depth - 1) for i, item in enumerate(value)]
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return plain(os.fspath(value), where, depth)
     if isinstance(value, date):
         return value.isoformat()
     raise PresetError(
-        f"{where} must be text, a number, a list or a dict to be written as JSON; received "
+        f"{told} must be text, a number, a list or a dict to be written as JSON; received "
         f"{type(value).__name__}."
     )
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_cr.presets.errors import CardError, PresetError, UnknownPresetError
+from keras_cr.presets.errors import CardError, PresetError, UnknownPresetError, shown
 from keras_cr.presets.manifest import Located, read_manifest
 from keras_cr.presets.schema import validate_card
 from keras_cr.presets.store import home, store_path, stored_presets, valid_name
@@ -170,7 +170,8 @@ def unknown(name: object) -> UnknownPresetError:
     close = difflib.get_close_matches(str(name), names, n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known names: {names}."
     return UnknownPresetError(
-        f"No preset is called {name!r}; {hint} A folder (such as './{name}') or a handle "
+        f"No preset is called {shown(name)}; {hint} A folder (such as "
+        f"{shown(f'./{name}')}) or a handle "
         "'hf://org/name' is loaded too."
     )
 

@@ -13,7 +13,7 @@ import keras
 from keras_cr._text import printable
 from keras_cr.presets.atomic import absolute, is_litter, replace, staging
 from keras_cr.presets.config import describe
-from keras_cr.presets.errors import OccupiedFolderError, PresetError
+from keras_cr.presets.errors import OccupiedFolderError, PresetError, shown
 from keras_cr.presets.finite import check_finite
 from keras_cr.presets.load import load_folder
 from keras_cr.presets.manifest import (
@@ -78,6 +78,8 @@ def save_preset(
     save_preset(encoder, store_path("my_birds"), source={"seed": 0})
     ```
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise PresetError(f"folder must be a path; received {shown(folder)}.")
     if "://" in os.fspath(folder):
         raise PresetError(f"folder must be a path on this machine; received {os.fspath(folder)!r}.")
     folder = absolute(folder)

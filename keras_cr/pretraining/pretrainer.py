@@ -25,7 +25,7 @@ from keras_cr.layers import RationalePooling
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.inputs import Seen
 from keras_cr.models.learning_rates import learning_rate_multipliers
-from keras_cr.models.watch import Watch
+from keras_cr.models.watch import Watch, raising
 from keras_cr.pretraining.batches import image_numbers, seen_views, unpack_views
 from keras_cr.pretraining.twin import Twin, gather, rising
 from keras_cr.rationale import Rationale
@@ -194,8 +194,12 @@ class Pretrainer(keras.Model):
 
     @functools.wraps(keras.Model.fit)
     def fit(self, x=None, *args, **kwargs):
-        watch = Watch(seen_views, self.encoder.check_images, first_only=True)
-        with watch.raising():
+        def check(*views, seen):
+            for images in views:
+                self.encoder.check_images(images, seen=seen)
+
+        watch = Watch(seen_views, check, first_only=True)
+        with raising([watch]):
             if not isinstance(x, dict | tuple | list):  # views come as a stream
                 x = watch.data(x, Seen("x", self.encoder.takes_rgb))
             return super().fit(x, *args, **kwargs)

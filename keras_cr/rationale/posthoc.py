@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Callable, Iterable
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_cr._backend import require_tensorflow
 from keras_cr._finite import not_finite
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import positive_number, whole_number
 from keras_cr._progress import Progress, Verbose, reading
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
@@ -91,8 +92,10 @@ def fit_rationale(
     >>> encoder.save_to_preset("my_encoder")
     """
     require_tensorflow("fit_rationale takes gradients and needs")
+    _check_kinds(encoder, rationale, on_round)
     check_frozen(rationale)
     positives = rationale.positives
+    learning_rate = positive_number("learning_rate", learning_rate)
     rounds, epochs = whole_number("rounds", rounds), whole_number("epochs", epochs)
     batch_size = whole_number("batch_size", batch_size)
     max_images = whole_number("max_images", max_images)
@@ -113,6 +116,11 @@ def fit_rationale(
     weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
     mirrored_weights = weights
     norms = ops.convert_to_numpy(_in_chunks(lambda x: ops.norm(x, axis=-1), maps))
+    if not np.isfinite(norms).all():
+        raise ValueError(
+            "`encoder` must have features whose length float32 can hold; received up to "
+            f"{float(ops.max(ops.abs(maps))):.1e}. Put a Rescaling layer behind its backbone."
+        )
     progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
         embeddings = _in_chunks(encoder.pool, maps, weights)
@@ -156,6 +164,23 @@ def fit_rationale(
     encoder.branch.set_weights(branch.get_weights())
     _warn_of_doubtful(history[-1], weights)
     return history
+
+
+def _check_kinds(encoder, rationale, on_round) -> None:
+    if not isinstance(encoder, CommonRationaleEncoder):
+        way_out = ""
+        if isinstance(encoder, keras.Model):
+            inner = hasattr(encoder, "encoder")
+            fitting = "classifier.encoder" if inner else "CommonRationaleEncoder(backbone)"
+            way_out = f". Give {fitting}"
+        raise ValueError(
+            "`encoder` must be a CommonRationaleEncoder. Received: a "
+            f"{type(encoder).__name__}{way_out}"
+        )
+    if not isinstance(rationale, Rationale):
+        raise ValueError(f"`rationale` must be a Rationale. Received: {rationale!r}")
+    if on_round is not None and not callable(on_round):
+        raise ValueError(f"`on_round` must be a function or None. Received: {on_round!r}")
 
 
 def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: int) -> None:

@@ -38,6 +38,7 @@ def test_version(capsys):
         (["embed", "x.png", "--preset", "p", "-o", "x.npz", "--pooling", "max"], "--pooling"),
         (["embed", "x.png", "--preset", "p", "-o", "x.npz", "--batch-size", "0"], "1 or more"),
         (["explain", "x.png", "--preset", "p", "-o", "o", "--image-size", "b"], "received 'b'"),
+        (["explain", "x.png", "--preset", "p", "-o", "o", "--image-size", "1000000"], "or fewer"),
         (["explain", "x.png", "--preset", "p", "-o", "o", "--alpha", "2"], "from 0 to 1"),
         (["explain", "x.png", "--preset", "p", "-o", "o", "--alpha", "nan"], "from 0 to 1"),
         (["explain", "x.png", "--pre", "p", "-o", "o"], "required: --preset"),
@@ -98,3 +99,29 @@ def test_the_environment_is_prepared_and_a_users_choice_kept(monkeypatch):
     importlib.reload(importlib.import_module("keras_cr._environment"))
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_a_memory_that_is_exhausted_is_told(capsys, monkeypatch):
+    def run(args):
+        raise MemoryError
+
+    monkeypatch.setattr(embed, "run", run)
+    argv = ["embed", "x.png", "--preset", "p", "-o", "x.npz"]
+    assert "a smaller --image-size or --batch-size" in fails(argv, capsys)
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ("embed", "file/x.npz"),
+        ("embed", "file/x/y.npz"),
+        ("explain", "file/x"),
+        ("explain", "file/x/y"),
+    ],
+)
+def test_a_place_that_takes_no_files_is_told_at_once(command, place, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    output = tmp_path / place
+    said = fails([command, "x.png", "--preset", "nowhere", "-o", output], capsys)
+    assert f"--output: {str(output)!r} can't be written" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -61,6 +61,10 @@ def test_other_annotations_and_no_boxes(aircraft):
         ),
         ("images_variant_test.txt", "0000099 A380", r"classes \['A380'\], .* not in variants.txt"),
         ("images_box.txt", "0000099 1 2 3", r"images_box.txt:7: expected an id, xmin"),
+        *(
+            ("images_box.txt", f"0000099 {box}", "images_box.txt:7: .* all finite and in order")
+            for box in ("1 nan 3 4", "1 2 inf 4", "5 2 4 4", "1 9 3 8")
+        ),
         ("variants.txt", "707-320", r"variants.txt: class '707-320' is listed twice"),
         ("variants.txt", "A380", r"variants.txt: 1 of 3 classes have no image: A380"),
     ],

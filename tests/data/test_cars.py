@@ -96,6 +96,7 @@ def test_a_list_without_classes_is_named(tmp_path):
     [
         (NAMES[:1], r"cars_train_annos.mat: class 2 of 00002.jpg is not from 1 to 1, .*cars_meta"),
         ([*NAMES, "Tesla"], r"cars_meta.mat: 1 of 3 classes have no image: Tesla"),
+        ([*NAMES, NAMES[0]], r"cars_meta.mat: class 'AM General .*' is listed twice"),
         ([], r"cars_meta.mat: holds no class_names"),
     ],
 )
@@ -106,6 +107,31 @@ def test_classes_that_do_not_fit_are_named(tmp_path, names, message):
     savemat(tmp_path / "devkit/cars_meta.mat", {"class_names": np.array(names, object)})
     with pytest.raises(ValueError, match=message):
         read_cars(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("class", 1.5, "class 1.5 of 000002.jpg is not from 1 to 2"),
+        ("class", np.nan, "class nan of 000002.jpg is not from 1 to 2"),
+        ("test", 2, "test of 000002.jpg must be 0 or 1; received 2"),
+        ("test", np.nan, "test of 000002.jpg must be 0 or 1; received nan"),
+        ("bbox_x1", np.inf, "the box of 000002.jpg must be finite, .* received inf, 3, 21, 12"),
+        ("bbox_y2", 2, "the box of 000002.jpg must be finite, .* received 2, 3, 21, 2"),
+        ("relative_im_path", "car_ims/000001.jpg", "cars_annos.mat: .*000001.jpg is listed twice"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_annotations_that_can_not_be_are_named(tmp_path, field, value, message):
+    from scipy.io import loadmat, savemat
+
+    file = write(tmp_path, "list") / "cars_annos.mat"
+    content = loadmat(file, squeeze_me=True)
+    content["annotations"][field][1] = value
+    savemat(file, {name: content[name] for name in ("annotations", "class_names")})
+    with pytest.raises(ValueError, match=message) as error:
+        read_cars(tmp_path)
+    assert "cars_annos.mat" in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"no MATLAB file", None])

@@ -51,6 +51,11 @@ def test_masks_are_found_inside_beside_or_where_told(cub, tmp_path, place):
         ("train_test_split.txt", "7 2", "train_test_split.txt:7: expected an id and 0 or 1"),
         ("bounding_boxes.txt", "7 1 2 3", "bounding_boxes.txt:7: expected an id, x, y"),
         ("image_class_labels.txt", "3 1", "image_class_labels.txt:7: id 3 is listed twice"),
+        *(
+            ("bounding_boxes.txt", f"7 {box}", "boxes.txt:7: expected .* sides above 0; received")
+            for box in ("1 nan 3 4", "inf 2 3 4", "1 2 0 4", "1 2 3 -4")
+        ),
+        ("images.txt", "7 a\0", "images.txt:7: holds a null byte; save the file as text in UTF-8"),
         ("image_class_labels.txt", "9 1", "its ids are not those of images.txt; 1 .*first is 9"),
     ],
 )
@@ -58,6 +63,19 @@ def test_malformed_lines_are_named(cub, name, line, message):
     with (cub / name).open("a") as file:
         file.write(line + "\n")
     with pytest.raises(ValueError, match=message):
+        read_cub(cub)
+
+
+def test_what_is_listed_under_two_ids_is_refused(cub):
+    text = (cub / "images.txt").read_text()
+    (cub / "images.txt").write_text(text.replace("001.Bird/Bird 4", "./001.Bird/Bird 2"))
+    with pytest.raises(ValueError, match=r"images.txt: .*Bird 2.png is listed twice"):
+        read_cub(cub)
+    (cub / "images.txt").write_text(text)
+    (cub / "classes.txt").write_text(
+        "1 a\N{COMBINING ACUTE ACCENT}\n2 \N{LATIN SMALL LETTER A WITH ACUTE}\n"
+    )
+    with pytest.raises(ValueError, match=r"classes.txt: class .* is listed twice"):
         read_cub(cub)
 
 

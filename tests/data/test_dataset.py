@@ -107,3 +107,18 @@ def test_a_repr_counts_and_shows_no_pixels():
     assert repr(many).endswith("test), no labels, masks)")
     assert "a.jpg" not in repr(many)
     assert "0 images" in repr(data.take([]))
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda data: data.hold_out(None), "fraction: must be a number; received None"),
+        (lambda data: data.hold_out(0.4, seed=-1), "seed: must be an integer of 0 or more; .*-1"),
+        (lambda data: data.few_labels("x"), "fraction: must be a number; received 'x'"),
+        (lambda data: data.few_labels(0.4, seed=1.5), "seed: must be an integer of 0 or .* 1.5"),
+        (lambda data: data.split_classes("x"), "num_train: must be .* received 'x'"),
+    ],
+)
+def test_arguments_of_other_types_are_named(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw(dataset())

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from keras_cr.data import read_image_folder
+from keras_cr.data import read_aircraft, read_cars, read_cub, read_image_folder
 
 
 def touch(root, *paths):
@@ -214,3 +214,112 @@ def test_what_systems_leave_behind_is_no_image(tmp_path):
 def test_class_names_that_differ_in_case_alone_stay_apart(tmp_path):
     touch(tmp_path, "A/1.png", "a/1.png")
     assert read_image_folder(tmp_path).class_names == ["A", "a"]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("trainset", "testset"),
+        ("train_images", "test_images"),
+        ("seg_train", "seg_test"),
+        ("1_train", "2_test"),
+        ("01-Training Data", "02-Validation Data"),
+        ("train ", " test"),
+        ("ｔｒａｉｎ", "ｔｅｓｔ"),
+        ("train", "test_set"),
+    ],
+)
+def test_wider_names_of_splits(tmp_path, train, test):
+    touch(tmp_path, *(f"{split}/{name}/1.png" for split in (train, test) for name in "ab"))
+    data = read_image_folder(tmp_path)
+    assert data.class_names == ["a", "b"]
+    assert data.is_train.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "splits", [("labeled", "unlabeled"), ("Lernen", "Prüfen"), ("art", "photo")]
+)
+@pytest.mark.parametrize("inner", ["ab", "abc"])
+def test_folders_that_hold_the_same_classes_are_no_classes(tmp_path, splits, inner):
+    first, second = splits
+    touch(tmp_path, *(f"{first}/{name}/1.png" for name in "abc"))
+    touch(tmp_path, *(f"{second}/{name}/1.png" for name in inner))
+    message = f"{first}, {second} in .* hold folders of the same names .* train/ and test/, or give"
+    with pytest.raises(ValueError, match=message):
+        read_image_folder(tmp_path)
+
+
+def test_many_classes_may_hold_folders_of_the_same_names(tmp_path):
+    touch(tmp_path, *(f"{name}/{day}/1.png" for name in "abcd" for day in ("monday", "friday")))
+    assert read_image_folder(tmp_path).class_names == ["a", "b", "c", "d"]
+
+
+def test_folders_below_classes_may_share_one_name(tmp_path):
+    touch(tmp_path, *(f"{name}/images/1.png" for name in "abc"), "a/more/1.png", "b/other/1.png")
+    touch(tmp_path, "test set/1.png")  # no training set beside it
+    assert read_image_folder(tmp_path).class_names == ["a", "b", "c", "test set"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            [f"{name}/{split}/1.png" for name in "ab" for split in ("train", "test")],
+            "2 of 2 folders in .* hold the splits test, train: a, b. .*above them",
+        ),
+        (["a/1.png", *(f"ds/{split}" for split in SPLITS)], "ds' is no class folder: it holds the"),
+        ([f"ds/{split}" for split in SPLITS], "1 of 1 folders .*: ds. .* give one as data_dir"),
+        (["a/1.png", "c/images.txt", "c/images/1/1.png"], "c' is no class folder: .*read_cub"),
+        (["\xe9/1.png", "e\u0301/1.png"], "two classes in .* are called '\xe9', written in diff"),
+        (["images.txt", "images/1/1.png", "masks/1/1.png"], "has the layout that .*read_cub reads"),
+    ],
+)
+def test_folders_above_splits_and_layouts_are_no_classes(tmp_path, files, message):
+    touch(tmp_path, *files)
+    with pytest.raises(ValueError, match=message):
+        read_image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_image_folder, read_cub, read_aircraft, read_cars])
+@pytest.mark.parametrize(
+    ("data_dir", "message"),
+    [
+        (3, "data_dir: must be a path; received 3"),
+        ("~nouser/x", "data_dir: '~nouser/x' can't be a path"),
+        ("x" * 5000, r"data_dir: 'x{9,20}\.\.\.x{9,20}' can't be a path"),
+    ],
+)
+def test_what_is_no_path_is_refused(read, data_dir, message):
+    with pytest.raises(ValueError, match=message):
+        read(data_dir)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data_dir": None}, "data_dir: must be a path; received None"),
+        ({"test_fraction": "0.3"}, "test_fraction: must be a number; received '0.3'"),
+        ({"seed": -1}, "seed: must be an integer of 0 or more; received -1"),
+    ],
+)
+def test_arguments_of_other_types_are_named(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        read_image_folder(**({"data_dir": tmp_path} | arguments))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x.jpg~", "x.jpg_large", "x.JPG ", "x.jpg?w=300", "x.jpg_original", "x.png.1", "x.jpg (2)"],
+)
+def test_names_that_go_on_after_the_suffix_are_named(tmp_path, name):
+    touch(tmp_path, "a/1.png", "b/1.png", f"a/{name}", "a/x.jpg.txt", "a/x.jpgs", "b/x.png.json")
+    with pytest.warns(UserWarning, match="Passed over 1 file .* 1 whose name goes on .*rename"):
+        assert len(read_image_folder(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("suffix", ["apng", "j2c", "bpg", "avifs", "heics", "xbm"])
+def test_more_formats_that_are_not_read_are_named(tmp_path, suffix):
+    touch(tmp_path, "a/1.png", "b/1.png", f"a/x.{suffix}")
+    with pytest.warns(UserWarning, match="Passed over 1 file .* 1 in a format that is not read"):
+        assert len(read_image_folder(tmp_path)) == 2

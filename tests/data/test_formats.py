@@ -102,7 +102,22 @@ def test_a_file_is_what_it_holds_whatever_its_suffix(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "suffix", ["jpg", "JPEG", "jpe", "jfif", "png", "bmp", "dib", "gif", "webp", "jxl"]
+    "suffix",
+    [
+        "jpg",
+        "JPEG",
+        "jpe",
+        "jif",
+        "jfif",
+        "pjp",
+        "pjpeg",
+        "png",
+        "bmp",
+        "dib",
+        "gif",
+        "webp",
+        "jxl",
+    ],
 )
 def test_suffixes_that_are_read(tmp_path, suffix):
     for name in "ab":
@@ -118,6 +133,13 @@ def test_a_format_that_is_not_read_is_named(tmp_path, form, name):
     data = dataset(1, images=[path])
     with pytest.raises(UnreadableImageError, match=f"does not decode, it is a {name} file"):
         check_images(data)
+
+
+def test_a_bmp_that_is_not_read_is_named(tmp_path):
+    path = tmp_path / "scan.bmp"
+    path.write_bytes(encoded(Image.new("1", (48, 40)), "BMP"))
+    with pytest.raises(UnreadableImageError, match="does not decode, it is a 1-bit BMP file"):
+        check_images(dataset(1, images=[path]))
 
 
 def bombs():

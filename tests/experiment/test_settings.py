@@ -36,6 +36,8 @@ def test_options_of_the_rationale_are_part_of_the_run():
     ("argv", "message"),
     [
         (["--epochs", "-1"], "--epochs must be 0 or more. Received: -1"),
+        (["--seed", "-1"], "--seed must be 0 or more. Received: -1"),
+        (["--seed", "4294967296"], "--seed must be 4294967295 or less. Received: 4294967296"),
         (["--max-pixels", "0"], "--max-pixels must be 1 or more. Received: 0"),
         (["--batch-size", "1"], "--batch-size must be 2 or more"),
         (["--learning-rate", "0"], "--learning-rate must be positive"),

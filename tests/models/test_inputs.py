@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_cr.models.inputs import Seen, checked_images
+from keras_cr.models.streams import checked_batches
 from tests.case import images
 
 
@@ -206,3 +207,24 @@ def test_low_precision_tensors():
     checked_images(tf.cast(images(2), "bfloat16"))
     with pytest.raises(ValueError, match="Multiply"):
         checked_images(tf.cast(images(2) / 255, "bfloat16"))
+
+
+def test_noise_does_not_hide_that_images_are_in_0_to_1():
+    noise = np.random.default_rng(0).normal(0, 0.05, images(4).shape)
+    for given in (images(4) / 255 + noise, np.clip(1.4 * images(4) / 255 - 0.1, -0.1, 1.3)):
+        with pytest.raises(ValueError, match="Multiply images in 0..1 by 255"):
+            checked_images(given)
+
+
+def test_wide_floats_and_tensors_of_other_frameworks():
+    assert checked_images(images(2).astype(np.longdouble)).dtype == "float64"
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
+    learnt = torch.tensor(images(2), requires_grad=True)
+    np.testing.assert_array_equal(checked_images(learnt), images(2))
+
+
+def test_a_sparse_tensor_is_named():
+    sparse = tf.sparse.from_dense(images(2))
+    for read in (checked_images, lambda given: list(checked_batches(given))):
+        with pytest.raises(ValueError, match="`images` must be dense; received a sparse"):
+            read(sparse)

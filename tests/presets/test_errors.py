@@ -247,3 +247,54 @@ def test_handles_that_contradict_or_are_unknown():
 def test_hub_is_not_asked_with_local_files_only(tmp_path):
     with pytest.raises(HubOfflineError, match=r"hf://org/name@v1 is not in the cache.*once"):
         load_preset("hf://org/name@v1", cache_dir=tmp_path, local_files_only=True)
+
+
+LOOP = {}
+LOOP["again"] = LOOP
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (LOOP, "extra: again: .* has more than 100 levels, or holds itself"),
+        ({"k": "\ud800"}, "extra: k holds half of a character"),
+        ({"\ud800": 1}, "extra has a key that holds half of a character"),
+        ({"k": 10**5000}, "extra: k has more than 64 bits"),
+    ],
+)
+def test_what_json_can_not_hold_is_named(tmp_path, extra, message):
+    with pytest.raises(PresetError, match=message) as error:
+        save_preset(tiny_encoder(), tmp_path / "preset", extra=extra)
+    assert len(str(error.value)) < 300
+    assert not (tmp_path / "preset").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "x" * 250, "./" + "x" * 300, "a\nb", "hf://" + "x" * 4090]
+)
+def test_odd_names_are_told_in_a_short_line(name):
+    with pytest.raises(PresetError) as error:
+        load_preset(name)
+    assert len(str(error.value)) < 400
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [(None, "must be a path; received None"), ("x" * 300, "can't be found: ")],
+)
+def test_where_nothing_can_be_saved(folder, message):
+    with pytest.raises(PresetError, match=f"folder {message}") as error:
+        save_preset(tiny_encoder(), folder)
+    assert len(str(error.value)) < 200
+
+
+def test_files_that_no_save_has_left_are_told(folder):
+    moving = folder / ".keras-cr.moving"
+    moving.mkdir()
+    (moving / "notes.txt").touch()
+    with pytest.raises(PresetError, match="keras-cr.moving', which no save .* remove it"):
+        load_preset(folder)
+    with pytest.raises(OSError, match="remove it: .*keras-cr.moving'"):
+        save_preset(tiny_encoder(), folder)
+    assert (moving / "notes.txt").exists()

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_cr import CommonRationaleEncoder
+from keras_cr import CommonRationaleClassifier, CommonRationaleEncoder
 from keras_cr.pretraining import Neighbours, Rationale, fit_rationale
-from tests.case import images, tiny_backbone
+from tests.case import images, tiny_backbone, tiny_encoder
 
 OPTIONS = {"rationale": Rationale(Neighbours(k=3)), "rounds": 2, "epochs": 3}
 
@@ -37,7 +37,10 @@ def test_features_that_leave_half_precision():
         np.testing.assert_allclose(maps, expected, atol=1e-3)
 
 
-@pytest.mark.parametrize(("scale", "message"), [(1e38, "not finite"), (1e300, "must be finite")])
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [(1e38, "whose length float32 can hold.*Rescaling"), (1e300, "must be finite")],
+)
 def test_a_branch_that_is_not_finite_is_never_stored(scale, message):
     encoder = scaled_encoder(scale)
     before = encoder.branch.get_weights()
@@ -77,3 +80,27 @@ def test_maps_that_do_not_follow_their_target_are_told(monkeypatch):
     monkeypatch.setattr(sys.modules["keras_cr.rationale.posthoc"], "UNRELATED", 2.0)
     with pytest.warns(UserWarning, match=r"nothing to do with.*agreement .*random weights"):
         fit_rationale(scaled_encoder(1.0), images(16), **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": tiny_backbone()}, r"`encoder` must be .*Give CommonRationaleEncoder\("),
+        (
+            {"encoder": CommonRationaleClassifier(tiny_encoder(), 2)},
+            r"`encoder` must be .*Give classifier.encoder",
+        ),
+        ({"rationale": None}, "`rationale` must be a Rationale. Received: None"),
+        ({"learning_rate": -1}, "`learning_rate` must be a positive number.*=-1"),
+        ({"learning_rate": "a"}, "`learning_rate` must be a positive number"),
+        ({"on_round": 3}, "`on_round` must be a function or None. Received: 3"),
+    ],
+)
+def test_arguments_of_another_kind_are_told_before_any_work(change, message):
+    given = {
+        "encoder": tiny_encoder(),
+        "images": images(8),
+        "rationale": Rationale(Neighbours(k=3)),
+    }
+    with pytest.raises(ValueError, match=message):
+        fit_rationale(**given | change)
