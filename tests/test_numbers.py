@@ -9,7 +9,14 @@ import pytest
 from keras_cr import CommonRationaleClassifier, CommonRationaleEncoder
 from keras_cr._numbers import as_sides, as_whole, sides, square_side, whole_number
 from keras_cr.callbacks import KNNMonitor
-from keras_cr.data import image_batches, random_views, read_images, synthetic_birds, two_views
+from keras_cr.data import (
+    foreground,
+    image_batches,
+    random_views,
+    read_images,
+    synthetic_birds,
+    two_views,
+)
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.evaluation import embed, extract
 from keras_cr.evaluation.boxes import map_boxes
@@ -80,7 +87,7 @@ def test_readers_of_images(tmp_path):
     views = two_views(data, size, two, epochs=two, small_crops=two, small_size=np.int64(16))
     assert views.element_spec["query"].shape == (2, 32, 32, 3)
     assert next(iter(random_views(data, size, two, Augmentation())))[0].shape[1:] == (32, 32, 3)
-    assert data.foreground(size).shape == (10, 32, 32)
+    assert foreground(data, size).shape == (10, 32, 32)
     for read in (image_batches, two_views):
         with pytest.raises(ValueError, match=r"^image_size: images are read as squares.*\(32, 24"):
             read(data, (32, 24), 2)

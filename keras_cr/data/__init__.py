@@ -7,10 +7,10 @@ from keras_cr.data.cub import download_cub, read_cub
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.decode import load_image
 from keras_cr.data.folder import read_image_folder
+from keras_cr.data.foreground import foreground, foreground_batches
 from keras_cr.data.images import (
     UnreadableImageError,
     check_images,
-    foreground_batches,
     image_batches,
     read_images,
 )
@@ -29,6 +29,7 @@ __all__ = [
     "check_images",
     "download_aircraft",
     "download_cub",
+    "foreground",
     "foreground_batches",
     "image_batches",
     "load_image",

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from keras_cr.data._arguments import image_side, real, whole
+from keras_cr.data._arguments import real, whole
 from keras_cr.data.files import MAX_PIXELS, check_max_pixels
 from keras_cr.data.splits import stratified_share
 
@@ -261,31 +261,6 @@ class FineGrainedDataset:
             )
         name = f"{self.name} (classes 1-{num_train} train)"
         return dataclasses.replace(self, name=name, is_train=self.labels < num_train)
-
-    def foreground(self, image_size: int) -> np.ndarray | None:
-        """Returns where the object is, in the geometry of `image_batches(self, image_size, ...)`.
-
-        The masks say it where an image has one, else its box. All of it is held in memory
-        (200 KB an image at 224 pixels); `foreground_batches` gives it batch by batch.
-
-        Args:
-            image_size: Side of the maps in pixels.
-
-        Returns:
-            (N, image_size, image_size) float32, 1 on the object and 0 elsewhere, or None where
-            the dataset has neither masks nor boxes.
-
-        Raises:
-            ValueError: Some images, but not all, have neither a mask nor a box.
-        """
-        from keras_cr.data.images import foreground_batches
-
-        image_size = image_side(image_size)
-        batches = foreground_batches(self, image_size, batch_size=64)
-        if batches is None:
-            return None
-        empty = np.zeros((0, image_size, image_size), "float32")
-        return np.concatenate([empty, *batches.as_numpy_iterator()])
 
 
 def _integers(labels) -> np.ndarray:

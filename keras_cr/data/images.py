@@ -24,7 +24,6 @@ from keras_cr.data.decode import (
     DOES_NOT_DECODE,
     FORMATS,
     decode_image,
-    decode_mask,
     load_image,
     too_large,
 )
@@ -189,7 +188,7 @@ def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int)
     """
     image_size, batch_size = image_side(image_size), whole("batch_size", batch_size)
     read = image_reader(dataset)
-    return _batches(dataset, lambda index: whole_image(read(index), image_size), batch_size)
+    return in_batches(dataset, lambda index: whole_image(read(index), image_size), batch_size)
 
 
 def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarray:
@@ -228,64 +227,6 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
     return images
 
 
-def foreground_batches(
-    dataset: FineGrainedDataset, image_size: int, batch_size: int
-) -> tf.data.Dataset | None:
-    """Returns where the objects are, in the order and geometry of `image_batches`.
-
-    Args:
-        dataset: The images; a mask goes before a box where an image has both.
-        image_size: Side of the maps in pixels.
-        batch_size: Maps a batch.
-
-    Returns:
-        A `tf.data.Dataset` of (B, image_size, image_size) float32 in {0, 1}, or None where the
-        dataset has neither masks nor boxes.
-
-    Raises:
-        ValueError: Some images, but not all, have neither a mask nor a box.
-    """
-    image_size, batch_size = image_side(image_size), whole("batch_size", batch_size)
-    masks, boxes = dataset.masks, dataset.boxes
-
-    def cut(mask):
-        return mask[: tf.shape(mask)[0] - dataset.crop_bottom] if dataset.crop_bottom else mask
-
-    if isinstance(masks, np.ndarray):
-        with tf.device("CPU:0"):
-            pixels = tf.constant(masks.astype("uint8"))
-        return _batches(
-            dataset,
-            lambda i: _mask_foreground(cut(tf.gather(pixels, i)[..., None]), image_size),
-            batch_size,
-        )
-    paths = [path or "" for path in masks or [None] * len(dataset)]
-    if boxes is None and not any(paths):
-        return None
-    if boxes is None and not all(paths):
-        raise ValueError(
-            f"masks: {paths.count('')} of {len(paths)} images of {dataset.name!r} have none and "
-            "boxes is None; give boxes, or take() the images that have a mask."
-        )
-    read = image_reader(dataset)
-    check_files([path for path in paths if path], dataset.max_pixels)
-    paths = tf.constant(file_names(paths), tf.string)
-    boxes = tf.constant(np.zeros((len(dataset), 4), "float32") if boxes is None else boxes)
-
-    def load_mask(path):
-        return decode_mask(tf.io.read_file(path), dataset.max_pixels)
-
-    def foreground(index):
-        path = tf.gather(paths, index)
-        return tf.cond(
-            path != "",
-            lambda: _mask_foreground(cut(load_mask(path)), image_size),
-            lambda: _box_foreground(tf.gather(boxes, index), tf.shape(read(index)), image_size),
-        )
-
-    return _batches(dataset, foreground, batch_size)
-
-
 def whole_image(image: tf.Tensor, image_size: int) -> tf.Tensor:
     """An (H, W, 3) RGB image as evaluation sees it: (image_size, image_size, 3) float32, 0..255."""
     image = resize_and_crop(image, image_size)
@@ -302,39 +243,21 @@ def resize_and_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
     Returns:
         (image_size, image_size, C) float32 tensor in the image's own range.
     """
-    size, offset = _geometry(tf.shape(image), image_size)
+    size, offset = geometry(tf.shape(image), image_size)
     image = tf.image.resize(image, size, antialias=True)
     image = tf.slice(image, [offset[0], offset[1], 0], [image_size, image_size, -1])
     return tf.ensure_shape(image, (image_size, image_size, None))
 
 
-def _geometry(shape: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def geometry(shape: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Height and width after the resize, and the corner of the central square in it."""
     sides = tf.cast(shape[:2], tf.float32)
     size = tf.cast(tf.round(sides * (image_size / tf.reduce_min(sides))), tf.int32)
     return size, (size - image_size) // 2
 
 
-def _mask_foreground(mask: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Half the range and more is foreground: 3 of 5 annotators in CUB's masks; 1 in 0/1 masks."""
-    threshold = tf.where(tf.reduce_max(mask) > 1, 128, 1)
-    mask = tf.cast(tf.cast(mask, tf.int32) >= threshold, tf.float32)
-    return tf.cast(resize_and_crop(mask, image_size)[..., 0] >= 0.5, tf.float32)
-
-
-def _box_foreground(box: tf.Tensor, shape: tf.Tensor, image_size: int) -> tf.Tensor:
-    """1 where a pixel's centre, taken back to the original image, lies inside the box."""
-    size, offset = _geometry(shape, image_size)
-    scale = tf.cast(size, tf.float32) / tf.cast(shape[:2], tf.float32)
-    centers = tf.range(image_size, dtype=tf.float32) + 0.5
-    y = (centers + tf.cast(offset[0], tf.float32)) / scale[0]
-    x = (centers + tf.cast(offset[1], tf.float32)) / scale[1]
-    rows = (y >= box[1]) & (y < box[1] + box[3])
-    columns = (x >= box[0]) & (x < box[0] + box[2])
-    return tf.cast(rows[:, None] & columns[None, :], tf.float32)
-
-
-def _batches(dataset, function, batch_size: int) -> tf.data.Dataset:
+def in_batches(dataset, function, batch_size: int) -> tf.data.Dataset:
+    """Batches of what a function makes of each position, in order."""
     positions = tf.data.Dataset.range(len(dataset))
     images = positions.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)

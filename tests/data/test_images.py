@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_cr.data import (
     UnreadableImageError,
     check_images,
+    foreground,
     foreground_batches,
     image_batches,
     load_image,
@@ -69,9 +70,9 @@ def test_rows_at_the_bottom_are_cut_off_files_and_masks(files, tmp_path):
     data = dataset(4, images=files, masks=[tmp_path / "mask.png"] * 4, crop_bottom=8)
     (batch,) = image_batches(data, 32, batch_size=4)
     np.testing.assert_allclose(batch, pixels(4)[:, :32, 8:40], atol=1e-3)
-    np.testing.assert_array_equal(data.foreground(32)[0, :, 0], np.arange(32) >= 30)
+    np.testing.assert_array_equal(foreground(data, 32)[0, :, 0], np.arange(32) >= 30)
     boxes = dataset(4, images=files, boxes=[[0, 30, 48, 10]] * 4, crop_bottom=8)
-    np.testing.assert_array_equal(boxes.foreground(32)[0, :, 0], np.arange(32) >= 30)
+    np.testing.assert_array_equal(foreground(boxes, 32)[0, :, 0], np.arange(32) >= 30)
     assert check_images(data.take([0, 1]))[1] == []
     with pytest.raises(UnreadableImageError, match=r"48 x 40 pixels, 9 rows of them cut off"):
         check_images(dataset(4, images=files, crop_bottom=9))
@@ -135,9 +136,9 @@ def test_foreground_has_the_geometry_of_the_images():
         (seen,) = image_batches(dataset(1, images=images), size, 1)
         expected = seen[..., 0].numpy() > 127.5
         for place in ({"masks": masks}, {"masks": masks > 0}, {"boxes": boxes}):
-            foreground = dataset(1, images=images, **place).foreground(size)
-            assert foreground.dtype == np.float32
-            np.testing.assert_array_equal(foreground, expected)
+            found = foreground(dataset(1, images=images, **place), size)
+            assert found.dtype == np.float32
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_foreground_takes_the_mask_where_there_is_one_and_else_the_box(tmp_path):
@@ -146,14 +147,14 @@ def test_foreground_takes_the_mask_where_there_is_one_and_else_the_box(tmp_path)
     save_image(tmp_path / "mask.png", mask)
     boxes = np.tile([0.0, 30.0, 48.0, 10.0], (3, 1))
     data = dataset(3, masks=[None, str(tmp_path / "mask.png"), None], boxes=boxes)
-    foreground = data.foreground(40)
-    np.testing.assert_array_equal(foreground[1, :, 0], np.arange(40) < 20)
-    np.testing.assert_array_equal(foreground[[0, 2], :, 0], [np.arange(40) >= 30] * 2)
+    found = foreground(data, 40)
+    np.testing.assert_array_equal(found[1, :, 0], np.arange(40) < 20)
+    np.testing.assert_array_equal(found[[0, 2], :, 0], [np.arange(40) >= 30] * 2)
     sizes = [len(batch) for batch in foreground_batches(data, 40, batch_size=2)]
     assert sizes == [2, 1]
 
 
 def test_foreground_of_unknown_places():
-    assert dataset(2).foreground(16) is None
+    assert foreground(dataset(2), 16) is None
     with pytest.raises(ValueError, match=r"masks: 1 of 2 images .* boxes is None; give boxes"):
-        dataset(2, masks=["a.png", None]).foreground(16)
+        foreground(dataset(2, masks=["a.png", None]), 16)

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.dataset import FineGrainedDataset
-from keras_cr.data.images import foreground_batches, image_batches
+from keras_cr.data.foreground import foreground_batches
+from keras_cr.data.images import image_batches
 
 _FAMILIES = 6
 _GRID = 32  # cells a side in which the surroundings of an object are carried on behind it

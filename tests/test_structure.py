@@ -1,0 +1,67 @@
+"""Imports go one way: a room of the package uses only what is below it, and no circle closes."""
+
+import ast
+import collections
+import graphlib
+import pathlib
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "keras_cr"
+STOREYS = (  # from the top; rooms of one storey don't use each other
+    ("cli",),
+    ("comparison",),
+    ("experiment",),
+    ("pretraining", "callbacks"),
+    ("evaluation",),
+    ("rationale", "conversion"),
+    ("models",),
+    ("presets", "visualization", "losses", "attribution"),
+    ("layers", "data"),
+)
+OF = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
+
+
+def modules() -> dict[str, pathlib.Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports() -> dict[str, set[str]]:
+    """The modules that each imports, inside functions too; not the packages they lie in."""
+    known, found = modules(), collections.defaultdict(set)
+    for name, path in known.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found[name] |= {each.name for each in node.names} & known.keys()
+            elif isinstance(node, ast.ImportFrom) and node.module in known:
+                inner = {f"{node.module}.{each.name}" for each in node.names}
+                found[name] |= (inner & known.keys()) or {node.module}
+    return found
+
+
+def room(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_every_room_has_its_storey():
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert rooms == set(OF)
+
+
+def test_a_room_uses_only_what_is_below_it():
+    up = [
+        f"{name} -> {other}"
+        for name, others in imports().items()
+        for other in others
+        if room(name) in OF and room(other) in OF and room(name) != room(other)
+        if OF[room(name)] >= OF[room(other)]
+    ]
+    assert not up
+
+
+def test_no_circle_closes():
+    graph = {name: others - {name} for name, others in imports().items() if room(name) in OF}
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert set(order) >= set(graph)
