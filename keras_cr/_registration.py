@@ -18,6 +18,8 @@ from keras_cr._imports import around_import
 
 PACKAGE = "keras_cr"
 CLASSES = {  # every registered class and the module that registers it
+    "BYOL": "keras_cr.pretraining.objectives.byol",
+    "BarlowTwins": "keras_cr.pretraining.objectives.barlow_twins",
     "ChannelRescaling": "keras_cr.layers.channel_rescaling",
     "CommonRationaleClassifier": "keras_cr.models.classifier",
     "CommonRationaleEncoder": "keras_cr.models.encoder",
@@ -30,8 +32,11 @@ CLASSES = {  # every registered class and the module that registers it
     "RationaleFit": "keras_cr.losses.rationale_fit",
     "RationalePooling": "keras_cr.layers.rationale_pooling",
     "ResNet": "keras_cr.models.resnet",
+    "SimCLR": "keras_cr.pretraining.objectives.simclr",
+    "SimSiam": "keras_cr.pretraining.objectives.simsiam",
     "SqueezeNet": "keras_cr.models.squeezenet",
     "UnbiasedBatchNormalization": "keras_cr.layers.batch_normalization",
+    "VICReg": "keras_cr.pretraining.objectives.vicreg",
 }
 
 

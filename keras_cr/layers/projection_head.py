@@ -1,4 +1,4 @@
-"""The projection head of contrastive learning."""
+"""The projection and prediction heads of self-supervised learning."""
 
 import keras
 
@@ -9,12 +9,14 @@ from keras_cr._numbers import as_whole, plain_seed
 class ProjectionHead(keras.layers.Layer):
     """A multi-layer perceptron: linear layers with ReLU between them, none after the last.
 
-    MoCo v2's head is `ProjectionHead((2048, 128))`: Chen et al., "Improved Baselines with Momentum
-    Contrastive Learning", 2020, section 3. Weights start as PyTorch's linear layers do (uniform,
-    bounded by one over the root of the number of inputs).
+    Batch normalisation, if any, stands between a linear layer and its ReLU. MoCo v2's head is
+    `ProjectionHead((2048, 128))`: Chen et al., "Improved Baselines with Momentum Contrastive
+    Learning", 2020, section 3. Weights start as PyTorch's linear layers do (uniform, bounded by one
+    over the root of the number of inputs).
 
     Args:
         units: width of every layer, the last one's being the output's.
+        batch_norm: after which layers: `"none"`, the `"hidden"` ones, or `"all"`.
         seed: seed of the initial weights.
         **kwargs: as for `keras.layers.Layer`.
 
@@ -25,10 +27,12 @@ class ProjectionHead(keras.layers.Layer):
         `(B, units[-1])`, in the compute dtype; not normalised.
 
     Raises:
-        ValueError: `units` is empty or holds a number below 1.
+        ValueError: `units` is empty or holds a number below 1, or `batch_norm` is another word.
     """
 
-    def __init__(self, units: tuple[int, ...] = (2048, 128), seed=None, **kwargs):
+    def __init__(
+        self, units: tuple[int, ...] = (2048, 128), batch_norm: str = "none", seed=None, **kwargs
+    ):
         super().__init__(**kwargs)
         seed = plain_seed(seed)
         self.units = tuple(map(as_whole, units))
@@ -36,11 +40,21 @@ class ProjectionHead(keras.layers.Layer):
             raise ValueError(
                 f"`units` must hold one positive integer a layer. Received: units={units!r}"
             )
-        self.seed = seed
+        if batch_norm not in ("none", "hidden", "all"):
+            raise ValueError(
+                f"`batch_norm` must be 'none', 'hidden' or 'all'. Received: {batch_norm!r}"
+            )
+        self.batch_norm, self.seed = batch_norm, seed
+        normalized = {"none": 0, "hidden": len(self.units) - 1, "all": len(self.units)}[batch_norm]
+        self.norms = [
+            keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, name=f"norm_{number}"
+            )
+            for number in range(normalized)
+        ]
         self.linears = [
             keras.layers.Dense(
                 width,
-                activation="relu" if number < len(self.units) - 1 else None,
                 kernel_initializer=keras.initializers.VarianceScaling(
                     1 / 3,
                     mode="fan_in",
@@ -56,14 +70,24 @@ class ProjectionHead(keras.layers.Layer):
     def build(self, input_shape):
         for linear, fan_in in zip(self.linears, (input_shape[-1], *self.units), strict=False):
             linear.build((None, fan_in))
+        for norm, width in zip(self.norms, self.units, strict=False):
+            norm.build((None, width))
 
-    def call(self, features):
-        for linear in self.linears:
+    def call(self, features, training=False):
+        for number, linear in enumerate(self.linears):
             features = linear(features)
+            if number < len(self.norms):
+                features = self.norms[number](features, training=training)
+            if number < len(self.linears) - 1:
+                features = keras.ops.relu(features)
         return features
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units[-1])
 
     def get_config(self):
-        return super().get_config() | {"units": list(self.units), "seed": self.seed}
+        return super().get_config() | {
+            "units": list(self.units),
+            "batch_norm": self.batch_norm,
+            "seed": self.seed,
+        }

@@ -6,10 +6,11 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
-from keras_cr.layers import FeatureQueue, ProjectionHead
+from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.batches import image_numbers
+from keras_cr.pretraining.heads import head, unit
 from keras_cr.pretraining.pretrainer import Outcome, Pretrainer
 from keras_cr.pretraining.twin import gather
 from keras_cr.rationale import Rationale
@@ -79,9 +80,7 @@ class MoCo(Pretrainer):
 
     def make_heads(self, channels):
         units = (self.hidden_dim or channels, self.projection_dim)
-        head = ProjectionHead(units, seed=self.seed, dtype="float32")
-        head.build((None, channels))
-        return {"project": head}
+        return {"project": head(channels, units, seed=self.seed)}
 
     def objective(self, student, teacher, batch):
         queries, keys = unit(student["query"].projected), unit(teacher["key"].projected)
@@ -106,8 +105,3 @@ class MoCo(Pretrainer):
             "temperature": self.temperature,
             "mask_same_image": self.mask_same_image,
         }
-
-
-def unit(features):
-    """Unit length along the last axis."""
-    return ops.normalize(features, axis=-1, epsilon=1e-12)

@@ -1,0 +1,22 @@
+"""What objectives share: heads, and what is done to their outputs."""
+
+from keras import ops
+
+from keras_cr.layers import ProjectionHead
+
+
+def head(channels: int, units: tuple[int, ...], batch_norm: str = "none", seed=None):
+    """A built `ProjectionHead` on `(B, channels)` that computes in float32 under every policy."""
+    made = ProjectionHead(units, batch_norm, seed=seed, dtype="float32")
+    made.build((None, channels))
+    return made
+
+
+def unit(features):
+    """Unit length along the last axis."""
+    return ops.normalize(features, axis=-1, epsilon=1e-12)
+
+
+def cosine(a, b):
+    """Cosine of each row of two batches, `(B,)`."""
+    return ops.sum(unit(a) * unit(b), axis=-1)

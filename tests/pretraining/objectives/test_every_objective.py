@@ -1,0 +1,64 @@
+"""What holds for every objective, with the rationale on and off."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cr.pretraining import OBJECTIVES, Rationale
+from keras_cr.pretraining.twin import rising
+from tests.case import run_pretrainer_test, tiny_encoder
+from tests.pretraining.objectives.test_moco import SMALL, batch
+from tests.pretraining.objectives.test_values import SIZES, small
+
+
+def compiled(name, rationale=SMALL, **options):
+    pretrainer = small(name, tiny_encoder(num_detectors=2), rationale=rationale, **options)
+    pretrainer.compile(keras.optimizers.SGD(0.05, momentum=0.9))
+    return pretrainer
+
+
+def test_sizes_are_there_for_all():
+    assert set(SIZES) == set(OBJECTIVES)
+
+
+@pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"moco"}))
+def test_it_trains_and_is_saved(name, tmp_path):
+    run_pretrainer_test(lambda: compiled(name), batch(), tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_the_rationale_leaves_the_objective_as_it_is_bit_for_bit(name):
+    plain, with_it = compiled(name, None), compiled(name)
+    for pretrainer in (plain, with_it):
+        pretrainer.run_eagerly = True
+        for seed in range(2):
+            pretrainer.train_on_batch(batch(seed=seed))
+    parts = [(p.encoder.backbone, *p.heads.values()) for p in (plain, with_it)]
+    for one, other in zip(*parts, strict=True):
+        for a, b in zip(one.weights, other.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_the_papers_rationale_explains_a_loss_that_images_have(name):
+    if not OBJECTIVES[name].explained:
+        with pytest.raises(ValueError, match="no image has one that could be explained"):
+            small(name, tiny_encoder(), rationale=Rationale.paper())
+        return
+    pretrainer = compiled(name, Rationale.paper())
+    pretrainer.run_eagerly = True
+    assert float(pretrainer.train_on_batch(batch(), return_dict=True)["cam_peak"]) > 0
+
+
+def test_a_twin_can_rise_to_the_end():
+    assert float(rising(0.9, 10, 0)) == pytest.approx(0.9)
+    assert float(rising(0.9, 10, 5)) == pytest.approx(0.95)
+    assert float(rising(0.9, 10, 10)) == pytest.approx(1.0)
+    pretrainer = compiled("byol", None, momentum=0.5, total_steps=2)
+    pretrainer.run_eagerly = True
+    for _ in range(2):
+        pretrainer.train_on_batch(batch())
+    before = [np.asarray(w) for w in pretrainer.twin.heads["project"].linears[0].weights]
+    pretrainer.train_on_batch(batch())  # its momentum is 1
+    for old, new in zip(before, pretrainer.twin.heads["project"].linears[0].weights, strict=True):
+        np.testing.assert_array_equal(old, new)
