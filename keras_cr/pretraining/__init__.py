@@ -4,17 +4,30 @@ from keras_cr._backend import require_tensorflow
 
 require_tensorflow("keras_cr.pretraining trains through tf.GradientTape and needs", ImportError)
 
-from keras_cr.pretraining.objectives import OBJECTIVES, MoCo  # noqa: E402
+from keras_cr.pretraining.objectives import (  # noqa: E402
+    BYOL,
+    OBJECTIVES,
+    BarlowTwins,
+    MoCo,
+    SimCLR,
+    SimSiam,
+    VICReg,
+)
 from keras_cr.pretraining.pretrainer import Outcome, Pretrainer, View  # noqa: E402
 from keras_cr.rationale import Neighbours, Rationale, Views, fit_rationale  # noqa: E402
 
 __all__ = [
+    "BYOL",
     "OBJECTIVES",
+    "BarlowTwins",
     "MoCo",
     "Neighbours",
     "Outcome",
     "Pretrainer",
     "Rationale",
+    "SimCLR",
+    "SimSiam",
+    "VICReg",
     "View",
     "Views",
     "fit_rationale",

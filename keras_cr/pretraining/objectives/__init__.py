@@ -6,7 +6,12 @@
 import importlib
 
 from keras_cr._registration import CLASSES
+from keras_cr.pretraining.objectives.barlow_twins import BarlowTwins
+from keras_cr.pretraining.objectives.byol import BYOL
 from keras_cr.pretraining.objectives.moco import MoCo
+from keras_cr.pretraining.objectives.simclr import SimCLR
+from keras_cr.pretraining.objectives.simsiam import SimSiam
+from keras_cr.pretraining.objectives.vicreg import VICReg
 from keras_cr.pretraining.pretrainer import Pretrainer
 
 OBJECTIVES: dict[str, type[Pretrainer]] = {
@@ -15,4 +20,4 @@ OBJECTIVES: dict[str, type[Pretrainer]] = {
     if module.startswith(f"{__name__}.")
 }
 
-__all__ = ["OBJECTIVES", "MoCo"]
+__all__ = ["BYOL", "OBJECTIVES", "BarlowTwins", "MoCo", "SimCLR", "SimSiam", "VICReg"]

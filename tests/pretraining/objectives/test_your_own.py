@@ -1,0 +1,39 @@
+"""The objective that docs/objectives.md shows, word for word."""
+
+import pathlib
+import re
+
+import keras
+import numpy as np
+
+from keras_cr.experiment import Settings
+from keras_cr.experiment.build import build_pretrainer
+from keras_cr.pretraining import OBJECTIVES
+from tests.case import tiny_encoder
+from tests.pretraining.objectives.test_moco import batch
+
+PAGE = pathlib.Path(__file__).parents[3] / "docs" / "objectives.md"
+
+
+def test_a_toy_of_ones_own(tmp_path):
+    (code,) = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+        if "class Centred" in block
+    ]
+    try:
+        exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
+        settings = Settings(objective="centred", batch_size=8, optimizer="adamw")
+        pretrainer = build_pretrainer(settings, tiny_encoder(num_detectors=1), 64)
+        assert pretrainer.twin is None
+        losses = [
+            float(pretrainer.train_on_batch(batch(), return_dict=True)["ssl_loss"])
+            for _ in range(12)
+        ]
+        assert losses[-1] < 0.8 * losses[0]
+        pretrainer.save(tmp_path / "toy.keras")
+        loaded = keras.saving.load_model(tmp_path / "toy.keras")
+        for a, b in zip(pretrainer.weights, loaded.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+    finally:
+        OBJECTIVES.pop("centred", None)
