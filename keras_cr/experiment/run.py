@@ -80,7 +80,7 @@ class Run:
             settings: of the run.
             read: takes `settings.data_dir` and returns the data set.
             build_backbone: makes a backbone of the caller's own, in place of `settings.backbone`.
-            augmentation: of the views; None takes `Augmentation.moco_v2()`.
+            augmentation: of the views; None takes the objective's own.
             store: whether the result goes to the local store, where its name finds it; a name that
                 another run has there gets a number, unless `settings.overwrite`.
 
@@ -229,7 +229,7 @@ class Run:
                 train,
                 settings.image_size,
                 settings.batch_size,
-                augmentation=self.augmentation,
+                augmentation=self.augmentation or pretrainer.augmentation(),
                 seed=settings.seed,
                 epochs=settings.epochs - first_epoch,
                 first_epoch=first_epoch,

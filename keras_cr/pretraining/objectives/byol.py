@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr.data.augmentation import Augmentation
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import cosine, head
 from keras_cr.pretraining.pretrainer import Outcome, Pretrainer
@@ -31,6 +32,7 @@ class BYOL(Pretrainer):
     """
 
     taught = ("query", "key")
+    augmentation = staticmethod(Augmentation.byol)
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr.data.augmentation import Augmentation
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head, unit
@@ -30,6 +31,7 @@ class SimCLR(Pretrainer):
     """
 
     logged = ("contrastive_accuracy",)
+    augmentation = staticmethod(Augmentation.simclr)
 
     def __init__(
         self,
