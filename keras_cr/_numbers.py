@@ -34,15 +34,15 @@ def whole_number(name: str, value, least: int = 1) -> int:
     return whole
 
 
-def positive_number(name: str, value) -> float:
+def positive_number(name: str, value, hint: str = "") -> float:
     """`value` as a float above 0.
 
     Raises:
-        ValueError: it is none; the message names the argument.
+        ValueError: it is none; the message names the argument and ends with `hint`.
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
     if not (real and 0 < value < math.inf):
-        raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}{hint}")
     return float(value)
 
 

@@ -14,7 +14,7 @@ def in_one_line(*errors: type[Exception], way_on: str = "") -> Iterator[None]:
 
     Args:
         *errors: mistakes of the user's, or of the machine's.
-        way_on: what to add to the same command to go on after Ctrl-C.
+        way_on: settings to add to the same command to go on after Ctrl-C.
 
     Raises:
         SystemExit: of status 1, or 130 after Ctrl-C.
@@ -22,7 +22,7 @@ def in_one_line(*errors: type[Exception], way_on: str = "") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        go_on = f" Go on with the same command and {way_on}." if way_on else ""
+        go_on = f" Go on with the same command and {told_in_flags(way_on)}." if way_on else ""
         print(f"\nStopped.{go_on}", file=sys.stderr)
         raise SystemExit(130) from stop
     except errors as error:

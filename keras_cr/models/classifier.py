@@ -89,7 +89,9 @@ class CommonRationaleClassifier(LabelledImageModel):
         pretrained = _has_statistics(encoder)
         if encoder_lr_multiplier is None:
             encoder_lr_multiplier = PRETRAINED_LR_MULTIPLIER if pretrained else 1.0
-        encoder_lr_multiplier = positive_number("encoder_lr_multiplier", encoder_lr_multiplier)
+        encoder_lr_multiplier = positive_number(
+            "encoder_lr_multiplier", encoder_lr_multiplier, "; train='head' freezes the encoder."
+        )
         if freeze_batch_norm not in (True, False, None):
             raise ValueError(
                 "`freeze_batch_norm` must be True, False or None. "

@@ -33,7 +33,7 @@ def class_numbers(labels: Any, count: int, num_classes: int) -> np.ndarray:
     if labels.shape != (count,):
         raise ValueError(
             f"`labels` must be ({count},) integers, one an image, or one-hot rows. Received: "
-            f"{len(labels)} labels"
+            f"shape {labels.shape}"
         )
     if (labels == labels[0]).all():
         raise ValueError(f"`labels` must hold two classes or more. Received: only {labels[0]}")
@@ -59,9 +59,9 @@ def checked_labels(labels: Any, num_classes: int, argument: str, loss: Any = Non
     if labels is None:  # traced
         return None
     if labels.dtype.kind not in "biuf":
-        example = f", such as {labels.flat[0]!r}" if labels.size else ""
+        example = f", such as {labels.ravel()[:1].tolist()[0]!r}" if labels.size else ""
         raise ValueError(
-            f"`{argument}` must be {_INTEGERS}; of names, np.unique(names, return_inverse=True)[1] "
+            f"`{argument}` must be integers; of names, np.unique(names, return_inverse=True)[1] "
             f"makes some, of objects .astype('int64'). Received: {labels.dtype}{example}"
         )
     sparse = labels.ndim == 1 or labels.shape[1:] == (1,)

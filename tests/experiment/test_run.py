@@ -307,7 +307,11 @@ def test_the_demo_needs_nothing_and_prints_what_changed(tmp_path):
 @pytest.mark.parametrize(
     ("raised", "status", "told"),
     [
-        (KeyboardInterrupt(), 130, "Stopped. Go on with the same command and --resume --output "),
+        (
+            KeyboardInterrupt(),
+            130,
+            "Stopped. Go on with the same command and --resume --output ",
+        ),
         (OSError(28, "No space left on device"), "birds.py: error: .*No space left", ""),
     ],
 )

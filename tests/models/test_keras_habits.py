@@ -349,9 +349,9 @@ def test_a_prediction_does_not_depend_on_the_batch_and_one_image_trains():
     ("options", "message"),
     [
         ({"train": "tail"}, "`train` must be 'all', 'head' or None. Received: train='tail'"),
-        ({"encoder_lr_multiplier": 0}, "`encoder_lr_multiplier` must be positive.*'head'"),
-        ({"encoder_lr_multiplier": -1.0}, "`encoder_lr_multiplier` must be positive"),
-        ({"encoder_lr_multiplier": float("nan")}, "`encoder_lr_multiplier` must be positive"),
+        ({"encoder_lr_multiplier": 0}, "`encoder_lr_multiplier` must be a positive.*'head'"),
+        ({"encoder_lr_multiplier": -1.0}, "`encoder_lr_multiplier` must be a positive"),
+        ({"encoder_lr_multiplier": float("nan")}, "`encoder_lr_multiplier` must be a positive"),
     ],
 )
 def test_bad_arguments(options, message):
