@@ -173,7 +173,7 @@ def main(description: str, recipes: Mapping[str, dict], argv: list[str] | None =
     with in_one_line(ValueError, OSError, ImportError):
         prepared = Comparison.prepare(settings, **options)
     output = shlex.quote(str(prepared.output))
-    with in_one_line(HubError, OSError, way_on=f"output={str(output)!r}"):
+    with in_one_line(HubError, OSError, way_on=f"`output` {output}"):
         return prepared.execute()
 
 

@@ -291,5 +291,5 @@ def main(
     with in_one_line(ValueError, OSError, ImportError), plain_warnings():
         prepared = Run.prepare(settings, read, build_backbone, augmentation)
     output = shlex.quote(str(prepared.output))
-    with in_one_line(HubError, OSError, way_on=f"resume=True output={str(output)!r}"):
+    with in_one_line(HubError, OSError, way_on=f"`resume` `output` {output}"):
         return prepared.execute()

@@ -39,10 +39,10 @@ class CommonRationaleClassifier(LabelledImageModel):
             every layer's `trainable` it is kept when the model is saved, and as everywhere in Keras
             a change takes effect at the next `compile`.
         encoder_lr_multiplier: the encoder learns at this multiple of the optimizer's learning rate,
-            above 0; `train="head"` freezes it.
-            None takes 0.1 for one that is pretrained, told as below, else 1. Under JAX and inside
-            another model (behind augmentation layers, say) it is the gradient that is multiplied:
-            the same for SGD, and of no effect on Adam.
+            above 0; `train="head"` freezes it. None takes 0.1 for one that is pretrained, told as
+            below, else 1. Under JAX and inside another model (behind augmentation layers, say) it
+            is the gradient that is multiplied: the same for SGD, and of no effect on Adam. Where it
+            is not 1, an optimizer with `use_ema` is refused.
         freeze_batch_norm: whether the encoder's batch normalisation keeps its statistics while the
             encoder is trained (it runs in inference mode then, without dropout of its own). None
             decides now: True if it has any statistics, which a network with fresh weights has not.
@@ -133,7 +133,8 @@ class CommonRationaleClassifier(LabelledImageModel):
         return self.head(self.dropout(features, training=training))
 
     def make_train_function(self, force=False):
-        if self.encoder_lr_multiplier != 1 and getattr(self.optimizer, "use_ema", False):
+        shortened = self.encoder.trainable and self.encoder_lr_multiplier != 1
+        if shortened and getattr(self.optimizer, "use_ema", False):
             raise ValueError(
                 "`use_ema` of the optimizer averages steps of the whole learning rate, and the "
                 f"encoder takes encoder_lr_multiplier={self.encoder_lr_multiplier} of them. Build "

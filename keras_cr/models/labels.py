@@ -22,8 +22,9 @@ def class_numbers(labels: Any, count: int, num_classes: int) -> np.ndarray:
     """
     labels = checked_labels(labels, num_classes, "labels")
     if labels.ndim == 2 and labels.shape[1] != 1:
-        if not ((labels == 0) | (labels == 1)).all() or (labels.sum(axis=1) != 1).any():
-            row = int(np.argmax((labels.sum(axis=1) != 1) | ((labels != 0) & (labels != 1)).any(1)))
+        wrong = (labels.sum(axis=1) != 1) | ((labels != 0) & (labels != 1)).any(axis=1)
+        if wrong.any():
+            row = int(wrong.argmax())
             raise ValueError(
                 "`labels` must be one-hot rows, a single 1 among zeros, or integers. Received: "
                 f"{labels[row].tolist()[:8]} at position {row}"

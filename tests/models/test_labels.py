@@ -111,12 +111,25 @@ def test_labels_that_cannot_be_are_told_of(y, loss, message):
 
 
 def test_what_is_clear_is_taken():
-    classifier().fit(X, list(Y), sample_weight=[1.0] * 12, verbose=0)
-    classifier().fit(X, Y[:, None].astype(bool), verbose=0)
-    classifier("categorical_crossentropy").fit(X, 0.9 * ONE_HOT + 0.1 / 3, verbose=0)
-    classifier().predict(dataset(y=np.full(12, -1)), verbose=0)  # what is unknown is not looked at
+    def fitted(*data, loss="sparse_categorical_crossentropy", **options):
+        model = classifier(loss)
+        model.fit(*data, shuffle=False, verbose=0, **options)
+        return np.asarray(model.head.kernel)
+
+    expected = fitted(X, Y)
+    assert np.abs(expected).max() > 0
     nothing = tf.data.Dataset.from_tensors((X, Y)).map(lambda x, y: (x, y, None))
-    classifier().fit(nothing, verbose=0)
+    for same in (
+        fitted(X, list(Y), sample_weight=[1.0] * 12),
+        fitted(X, Y[:, None].astype("float32")),
+        fitted(nothing),
+        fitted(X, ONE_HOT, loss="categorical_crossentropy"),
+    ):
+        np.testing.assert_allclose(same, expected, atol=1e-6)
+    soft = fitted(X, 0.9 * ONE_HOT + 0.1 / 3, loss="categorical_crossentropy")
+    np.testing.assert_allclose(soft, 0.9 * expected, atol=1e-6)  # from a head of zeros
+    unknown = dataset(y=np.full(12, -1))  # labels that predict has no use for
+    assert classifier().predict(unknown, verbose=0).shape == (12, 3)
 
 
 @pytest.mark.parametrize(
@@ -190,11 +203,13 @@ def test_what_is_no_data_is_told_of(data):
 
 
 def test_an_average_over_steps_would_undo_the_encoders_share():
-    for multiplier in (0.1, 1):
-        model = CommonRationaleClassifier(tiny_encoder(), 3, encoder_lr_multiplier=multiplier)
+    for multiplier, train in ((0.1, "all"), (1, "all"), (0.1, "head")):
+        model = CommonRationaleClassifier(
+            tiny_encoder(), 3, train=train, encoder_lr_multiplier=multiplier
+        )
         model.compile(keras.optimizers.SGD(0.1, use_ema=True), "sparse_categorical_crossentropy")
-        if multiplier == 1:
-            model.fit(X, Y, verbose=0)
+        if (multiplier, train) != (0.1, "all"):
+            assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"]).all()
             continue
         for learn in (lambda m: m.fit(X, Y, verbose=0), lambda m: m.train_on_batch(X, Y)):
             with pytest.raises(ValueError, match="`use_ema` .*encoder_lr_multiplier=0.1.*=1 and"):
