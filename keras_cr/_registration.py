@@ -32,12 +32,22 @@ CLASSES = {  # every registered class and the module that registers it
     "RationaleFit": "keras_cr.losses.rationale_fit",
     "RationalePooling": "keras_cr.layers.rationale_pooling",
     "ResNet": "keras_cr.models.resnet",
+    "Rotation": "keras_cr.pretraining.auxiliary.rotation",
     "SimCLR": "keras_cr.pretraining.objectives.simclr",
     "SimSiam": "keras_cr.pretraining.objectives.simsiam",
     "SqueezeNet": "keras_cr.models.squeezenet",
     "UnbiasedBatchNormalization": "keras_cr.layers.batch_normalization",
     "VICReg": "keras_cr.pretraining.objectives.vicreg",
 }
+
+
+def classes_in(package: str) -> dict[str, type]:
+    """The registered classes whose modules lie in a package, by the module's name; imports them."""
+    return {
+        module.removeprefix(f"{package}."): getattr(importlib.import_module(module), name)
+        for name, module in sorted(CLASSES.items(), key=lambda item: item[1])
+        if module.startswith(f"{package}.")
+    }
 
 
 def register_stand_ins() -> None:

@@ -114,7 +114,7 @@ class FineGrainedDataset:
     def _set(self, field: str, value) -> None:
         object.__setattr__(self, field, value)
 
-    def _need_labels(self, argument: str, why: str) -> None:
+    def need_labels(self, argument: str, why: str) -> None:
         if self.labels is None:
             raise ValueError(f"{argument}: {self.name!r} has no labels, so {why}; give it labels.")
 
@@ -185,7 +185,7 @@ class FineGrainedDataset:
         seed = whole("seed", seed, least=0)
         if not 0 < real("fraction", fraction) < 1:
             raise ValueError(f"fraction: must lie between 0 and 1; received {fraction}.")
-        self._need_labels("fraction", "a share of each class can't be held out")
+        self.need_labels("fraction", "a share of each class can't be held out")
         train = self.split("train")
         kept = np.ones(len(train), dtype=bool)
         for label in np.unique(train.labels):
@@ -224,7 +224,7 @@ class FineGrainedDataset:
         seed = whole("seed", seed, least=0)
         if not 0 < real("fraction", fraction) <= 1:
             raise ValueError(f"fraction: must lie in (0, 1]; received {fraction}.")
-        self._need_labels("fraction", "a share of each class can't be drawn")
+        self.need_labels("fraction", "a share of each class can't be drawn")
         self.split("train")  # for its error
         kept = ~self.is_train
         kept[self.is_train] = stratified_share(self.labels[self.is_train], fraction, seed)
@@ -251,7 +251,7 @@ class FineGrainedDataset:
 
         >>> disjoint = read_cub("CUB_200_2011").split_classes()
         """
-        self._need_labels("num_train", "there are no classes to split by")
+        self.need_labels("num_train", "there are no classes to split by")
         if num_train is None:
             num_train = (self.num_classes + 1) // 2
         if not 0 < whole("num_train", num_train, least=0) < self.num_classes:

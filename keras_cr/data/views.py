@@ -33,6 +33,7 @@ def two_views(
     small_crops: int = 0,
     small_size: int = 96,
     small_augmentation: Augmentation | None = None,
+    labels: bool = False,
     cache: str | os.PathLike | None = None,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of two views of each image, for a pretrainer's `fit`.
@@ -42,7 +43,7 @@ def two_views(
     batches, whatever the number of threads.
 
     Args:
-        dataset: The images; labels are not used.
+        dataset: The images.
         image_size: Side of the views in pixels.
         batch_size: Images a batch.
         augmentation: What makes a view, or a pair for the query and the key, such as
@@ -54,11 +55,11 @@ def two_views(
         whole_images: Whether batches hold the images themselves too, as evaluation sees them.
             `Rationale(positives="neighbours")` needs them; without them there is less to do.
         small_crops: Number of small views of each image beside the two (multi-crop, arXiv
-            2006.09882, which takes 6). The two are the same with and without them. This package's
-            pretrainers leave them unused; they are for objectives of your own.
+            2006.09882, which takes 6). The two are the same with and without them.
         small_size: Side of the small views in pixels.
         small_augmentation: What makes a small view; None takes the query's, with crops of 5 to 14 %
             of the image's area.
+        labels: Whether batches hold the images' labels, for supervised objectives and tasks.
         cache: Keeps decoded images, so that each file is decoded once: `"memory"`, while `dataset`
             lives, or a folder, for later runs too. See `keras_cr.data.cache`. None decodes a file
             in every epoch. The batches are the same.
@@ -66,7 +67,8 @@ def two_views(
     Returns:
         A `tf.data.Dataset` of dicts: `query` and `key` (B, image_size, image_size, 3) float32 RGB
         in 0..255, `index` (B,) int32, the images' positions in the dataset, and perhaps `image`,
-        of the views' shape, and `small` (B, small_crops, small_size, small_size, 3).
+        of the views' shape, `small` (B, small_crops, small_size, small_size, 3), and `label` (B,)
+        int32.
 
     Raises:
         ValueError: The dataset holds fewer images than one batch, an argument is out of range, or
@@ -100,6 +102,9 @@ def two_views(
     sizes = [image_size, image_size] + small_crops * [small_size]
     drawn = _drawn(dataset, kinds, seed, steps * batch_size, small_crops)
     read = image_reader(dataset, cache)
+    if labels:
+        dataset.need_labels("labels", "batches can't hold them")
+    numbers = tf.constant(dataset.labels, tf.int32) if labels else None
 
     def views(index, plan):
         image = read(index)
@@ -109,6 +114,8 @@ def two_views(
             batch["image"] = whole_image(image, image_size)
         if small:
             batch["small"] = tf.stack(small)
+        if labels:
+            batch["label"] = numbers[index]
         return batch
 
     epoch_numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)

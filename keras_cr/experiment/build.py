@@ -8,6 +8,7 @@ import keras
 
 from keras_cr.conversion.convert import convert_checkpoint
 from keras_cr.conversion.imagenet import load_imagenet_weights
+from keras_cr.data import FineGrainedDataset
 from keras_cr.experiment.options import named_rationale
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
@@ -70,9 +71,9 @@ def build_encoder(
 
 
 def build_pretrainer(
-    settings: Settings, encoder: CommonRationaleEncoder, num_images: int
+    settings: Settings, encoder: CommonRationaleEncoder, train: FineGrainedDataset
 ) -> Pretrainer:
-    """The compiled pretrainer of a run over `num_images` training images.
+    """The compiled pretrainer of a run over training images.
 
     Raises:
         ValueError: the objective's options, or it and the rationale, can't be.
@@ -80,12 +81,14 @@ def build_pretrainer(
     multiplier = settings.backbone_lr_multiplier
     if multiplier is None:
         multiplier = 1.0 if settings.init == "none" else 0.1
-    steps = settings.epochs * (num_images // settings.batch_size)
+    steps = settings.epochs * (len(train) // settings.batch_size)
     objective = OBJECTIVES[settings.objective]
-    options = objective.small_data(num_images, settings.batch_size, steps)
+    options = objective.small_data(len(train), settings.batch_size, steps)
+    if objective.labels:
+        options["num_classes"] = train.num_classes
     pretrainer = objective(
         encoder,
-        rationale=build_rationale(settings, num_images),
+        rationale=build_rationale(settings, len(train)),
         backbone_lr_multiplier=multiplier,
         seed=settings.seed,
         dtype=settings.precision,

@@ -44,6 +44,7 @@ from keras_cr.presets.publish import check_writable
 from keras_cr.pretraining import fit_rationale
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
+_SMALL_SIDE = 96 / 224  # of a small crop, to the views'; SwAV's (arXiv 2006.09882)
 Reader = Callable[[str | None], FineGrainedDataset]
 
 
@@ -223,7 +224,7 @@ class Run:
             pretrainer = keras.saving.load_model(state_path(self.output))
             first_epoch = int(pretrainer.optimizer.iterations) // steps
         else:
-            pretrainer, first_epoch = build_pretrainer(settings, self.encoder, len(train)), 0
+            pretrainer, first_epoch = build_pretrainer(settings, self.encoder, train), 0
         if first_epoch < settings.epochs:
             views = two_views(
                 train,
@@ -234,6 +235,9 @@ class Run:
                 epochs=settings.epochs - first_epoch,
                 first_epoch=first_epoch,
                 whole_images=bool(pretrainer.rationale and pretrainer.rationale.whole_images),
+                small_crops=pretrainer.small_crops,
+                small_size=round(settings.image_size * _SMALL_SIDE),
+                labels=pretrainer.needs_labels,
                 cache=settings.cache,
             )
             with Progress("Training", settings.epochs * steps, done=first_epoch * steps) as bar:

@@ -4,6 +4,7 @@ from keras_cr._backend import require_tensorflow
 
 require_tensorflow("keras_cr.pretraining trains through tf.GradientTape and needs", ImportError)
 
+from keras_cr.pretraining.auxiliary import AUXILIARY, AuxiliaryTask, Rotation  # noqa: E402
 from keras_cr.pretraining.objectives import (  # noqa: E402
     BYOL,
     OBJECTIVES,
@@ -13,18 +14,22 @@ from keras_cr.pretraining.objectives import (  # noqa: E402
     SimSiam,
     VICReg,
 )
-from keras_cr.pretraining.pretrainer import Outcome, Pretrainer, View  # noqa: E402
+from keras_cr.pretraining.outcome import Outcome, View  # noqa: E402
+from keras_cr.pretraining.pretrainer import Pretrainer  # noqa: E402
 from keras_cr.rationale import Neighbours, Rationale, Views, fit_rationale  # noqa: E402
 
 __all__ = [
+    "AUXILIARY",
     "BYOL",
     "OBJECTIVES",
+    "AuxiliaryTask",
     "BarlowTwins",
     "MoCo",
     "Neighbours",
     "Outcome",
     "Pretrainer",
     "Rationale",
+    "Rotation",
     "SimCLR",
     "SimSiam",
     "VICReg",

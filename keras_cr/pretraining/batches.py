@@ -5,6 +5,26 @@ from keras import ops
 from keras_cr.pretraining.twin import gather
 
 
+def training_batch(data, pretrainer) -> dict:
+    """`unpack_views`, with the labels and small crops that a pretrainer needs.
+
+    Raises:
+        ValueError: the batch holds no two views, or not what the objective or a task needs.
+    """
+    batch = unpack_views(data)
+    needs = {
+        "label": pretrainer.needs_labels and "two_views(..., labels=True)",
+        "small": "small" in pretrainer.views and "two_views(..., small_crops=...)",
+    }
+    for name, maker in needs.items():
+        if maker and name not in batch:
+            raise ValueError(
+                f"{type(pretrainer).__name__} needs {name!r} beside the views, as "
+                f"keras_cr.data.{maker} makes it. Received: {sorted(batch)}"
+            )
+    return batch
+
+
 def unpack_views(data) -> dict:
     """Two views of a batch as a dict with `query`, `key` and perhaps `index`.
 

@@ -11,51 +11,28 @@ With `Rationale(Neighbours())` the GradCAM is that of another loss, on the featu
 image, which costs one forward pass more.
 """
 
-import functools
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.layers import RationalePooling
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.models.inputs import Seen
 from keras_cr.models.learning_rates import learning_rate_multipliers
-from keras_cr.models.watch import Watch, raising
-from keras_cr.pretraining.batches import image_numbers, seen_views, unpack_views
+from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
+from keras_cr.pretraining.batches import image_numbers, training_batch
+from keras_cr.pretraining.model import PretrainingModel
+from keras_cr.pretraining.outcome import Outcome, View, added
 from keras_cr.pretraining.twin import Twin, gather, rising
 from keras_cr.rationale import Rationale
 from keras_cr.rationale.explain import LOGGED, Explainer
 from keras_cr.rationale.measures import embedding_std
 
 
-@dataclass
-class Outcome:
-    """What an objective gives back: a scalar loss, and scalars to log by name."""
-
-    loss: Any
-    logs: dict = field(default_factory=dict)
-
-
-@dataclass
-class View:
-    """What a network makes of a view, float32: map `(B, h, w, C)`, the others `(B, D)`.
-
-    `projected` is what the head `project` makes of `pooled`, the map's average, and `predicted`
-    what `predict` makes of that; without such a head each is the one before.
-    """
-
-    map: Any
-    pooled: Any
-    projected: Any
-    predicted: Any
-
-
-class Pretrainer(keras.Model):
+class Pretrainer(PretrainingModel):
     """Trains an encoder by a self-supervised objective and fits its rationale branch beside it.
 
     An objective is a subclass (docs/objectives.md): it names the views it trains on and those that
@@ -72,32 +49,37 @@ class Pretrainer(keras.Model):
             None: it stays.
         backbone_lr_multiplier: the backbone learns at this multiple of the optimizer's learning
             rate; below 1 for a pretrained backbone under fresh heads.
+        auxiliary: tasks beside the objective, of `keras_cr.pretraining.auxiliary`.
+        objective_weight: factor of the objective's loss beside theirs.
         seed: seed of the heads' initial weights.
         **kwargs: as for `keras.Model`.
 
     `fit` takes batches that are a dict with the views by name (`query` and `key`, two views of
     every image, `(B, H, W, 3)`, RGB 0..255), optionally `index` (integers `(B,)`, which image each
-    row is), `label`, and `image` (the whole images, of the views' shape), which
-    `Rationale(Neighbours())` needs unless it compares views; or a tuple of query, key, index and
-    image in that order. `keras_cr.data.two_views` makes such batches.
+    row is), `label`, `small` (small crops, `(B, n, h, w, 3)`) and `image` (the whole images, of the
+    views' shape), which `Rationale(Neighbours())` needs unless it compares views; or a tuple of
+    query, key, index and image in that order. `keras_cr.data.two_views` makes such batches.
 
-    Every step logs `loss`, `ssl_loss`, the objective's own scalars, `embedding_std` (standard
-    deviation of the average-pooled, unit-length embedding over the batch, times the root of its
-    size; near 0: collapse) and, with a rationale, `fit_loss`, `target_entropy` (relative to a
-    uniform target; 1: it says nothing), `map_entropy` (the same of the branch's map, divided by its
-    sum; 1: flat, or empty), `cam_peak` (mean height of the raw GradCAM), `agreement` (correlation
-    of target and map over the places of an image) and `center_agreement` (of a Gaussian around the
-    middle and map; below 0: the map may have turned to the background).
+    Every step logs `loss`, `ssl_loss` (the objective's), its own scalars, those of the auxiliary
+    tasks, `embedding_std` (standard deviation of the average-pooled, unit-length embedding over the
+    batch, times the root of its size; near 0: collapse) and, with a rationale, `fit_loss`,
+    `target_entropy` (relative to a uniform target; 1: it says nothing), `map_entropy` (the same of
+    the branch's map, divided by its sum; 1: flat, or empty), `cam_peak` (mean height of the raw
+    GradCAM), `agreement` (correlation of target and map over the places of an image) and
+    `center_agreement` (of a Gaussian around the middle and map; below 0: the map may have turned to
+    the background).
 
     Raises:
         ValueError: an argument is of another type or can't be, or `rationale` explains the
             objective's own loss and it has none for each image.
     """
 
-    views: tuple[str, ...] = ("query", "key")  # trained on
+    views: tuple[str, ...] = ("query", "key")  # trained on; "small": all small crops
     taught: tuple[str, ...] = ()  # seen by the momentum twin; () builds none
     explained: tuple[str, ...] = ("query",)  # what Rationale.paper() explains; (): no loss an image
     logged: tuple[str, ...] = ()  # names of the objective's own scalars
+    labels: bool = False  # whether batches must hold `label`
+    small_crops: int = 0  # of every image, in batches
     augmentation = staticmethod(Augmentation.moco_v2)
 
     def __init__(
@@ -107,35 +89,29 @@ class Pretrainer(keras.Model):
         momentum: float = 0.999,
         total_steps: int | None = None,
         backbone_lr_multiplier: float = 1.0,
+        auxiliary: Sequence[AuxiliaryTask] = (),
+        objective_weight: float = 1.0,
         seed: int | None = 0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        if not isinstance(encoder, CommonRationaleEncoder):
-            raise ValueError(
-                f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
-            )
-        if rationale is not None and not isinstance(rationale, Rationale):
-            raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
-        if rationale is not None and rationale.explains_objective and not self.explained:
-            raise ValueError(
-                f"`rationale` must compare with neighbours: the loss of {type(self).__name__} is "
-                "that of a whole batch, and no image has one that could be explained. Received: "
-                f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
-            )
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
-        if total_steps is not None:
-            total_steps = whole_number("total_steps", total_steps)
-        self.encoder = encoder
-        self.rationale = rationale
-        self.momentum, self.total_steps = momentum, total_steps
-        self.backbone_lr_multiplier = backbone_lr_multiplier
-        self.seed = plain_seed(seed)
+        super().__init__(
+            encoder,
+            rationale,
+            momentum,
+            total_steps,
+            backbone_lr_multiplier,
+            auxiliary,
+            objective_weight,
+            seed,
+            **kwargs,
+        )
         self.average = RationalePooling(normalize=False, dtype="float32", name="average")
         self.heads = self.make_heads(encoder.channels)
         self.twin = Twin(encoder.backbone, self.heads, name="twin") if self.taught else None
         names = ["loss", "ssl_loss", *self.logged, "embedding_std"]
+        for task in self.auxiliary:
+            task.build(encoder.channels)
+            names += [f"{task.name}_{name}" for name in ("loss", *task.logged)]
         if rationale is not None:
             self.explainer = Explainer(encoder, rationale, self.seed)
             self.neighbours = self.explainer.bank  # here, so that Keras saves it
@@ -156,7 +132,8 @@ class Pretrainer(keras.Model):
         """The self-supervised loss.
 
         Args:
-            student: what the trained network makes of each of `views`.
+            student: what the trained network makes of each of `views`; of `small`, all crops of
+                the first image come first, then all of the second.
             teacher: what the twin makes of each of `taught`; no gradient goes there.
             batch: everything the batch holds.
         """
@@ -165,44 +142,11 @@ class Pretrainer(keras.Model):
     def after_step(self, teacher: dict[str, View], batch: dict) -> None:
         """Runs after the optimizer's step."""
 
-    @property
-    def metrics(self):
-        return list(self._trackers.values())
-
-    @property
-    def trainable_variables(self):
-        """What the optimizer trains: without the branch, or parts of it, where it is not fitted."""
-        branch = self.encoder.branch
-        if self.rationale is None:
-            left_out = branch.trainable_variables
-        elif not self.rationale.train_affine:
-            left_out = branch.batch_norm.trainable_variables
-        else:
-            left_out = []
-        left_out = {id(variable) for variable in left_out}
-        return [v for v in super().trainable_variables if id(v) not in left_out]
-
-    @property
-    def trainable_weights(self):
-        return self.trainable_variables
-
-    def call(self, images, training=False):
-        return self.encoder(images, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return self.encoder.compute_output_shape(input_shape)
-
-    @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, *args, **kwargs):
-        def check(*views, seen):
-            for images in views:
-                self.encoder.check_images(images, seen=seen)
-
-        watch = Watch(seen_views, check, first_only=True)
-        with raising([watch]):
-            if not isinstance(x, dict | tuple | list):  # views come as a stream
-                x = watch.data(x, Seen("x", self.encoder.takes_rgb))
-            return super().fit(x, *args, **kwargs)
+    def look(self, images):
+        """The trained backbone's feature map of images, or of small crops, in training mode."""
+        if len(images.shape) == 5:
+            images = ops.reshape(images, (-1, *images.shape[2:]))
+        return ops.cast(self.encoder.feature_map(images, training=True), "float32")
 
     def see(self, feature_map, heads: dict) -> View:
         """What heads make of a feature map, which is averaged for them."""
@@ -228,17 +172,14 @@ class Pretrainer(keras.Model):
         return seen
 
     def train_step(self, data):
-        batch = unpack_views(data)
+        batch = training_batch(data, self)
         teacher = self.teach(batch)
         with tf.GradientTape() as tape:
             loss, logs, embedding = self.compute_losses(batch, teacher, tape)
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        multipliers = [(self.encoder.backbone, self.backbone_lr_multiplier)]
-        if self.rationale is not None:
-            multipliers.append((self.encoder.branch, self.rationale.lr_multiplier))
         gradients = tape.gradient(scaled_loss, variables)
-        with learning_rate_multipliers(multipliers):
+        with learning_rate_multipliers(self.learning_rates):
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.after_step(teacher, batch)
         if embedding is not None:
@@ -254,60 +195,37 @@ class Pretrainer(keras.Model):
             `(total, logs, embedding)`: the total loss, recorded by `tape`; the scalars to log; and
             what the neighbours' bank gets after the step, or None.
         """
-        maps = {
-            name: ops.cast(self.encoder.feature_map(batch[name], training=True), "float32")
-            for name in self.views
-        }
-        choices = self.rationale
-        own = choices is not None and choices.explains_objective
+        maps = {name: self.look(batch[name]) for name in self.views}
+        own = self.rationale is not None and self.rationale.explains_objective
         explained = {name: maps[name] for name in self.explained} if own else {}
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(explained)
             student = {name: self.see(maps[name], self.heads) for name in self.views}
             outcome = self.objective(student, teacher, batch)
-        logs = {"loss": outcome.loss, "ssl_loss": outcome.loss, **outcome.logs}
+        logs = {"ssl_loss": outcome.loss, **outcome.logs}
         logs["embedding_std"] = embedding_std(self.encoder.pool(maps[self.views[0]]))
-        if choices is None:
-            return outcome.loss, logs, None
+        losses = [self.objective_weight * outcome.loss]
+        for task in self.auxiliary:
+            told = task.objective(self.look, student, batch)
+            losses.append(task.weight * told.loss)
+            named = {"loss": told.loss, **told.logs}
+            logs |= {f"{task.name}_{name}": value for name, value in named.items()}
         embedding = None
-        with tape.stop_recording():
+        if self.rationale is not None:
+            with tape.stop_recording():
+                if own:
+                    gradients = inner.gradient(outcome.loss, explained)
+                else:
+                    found, embedding = self.explainer.by_neighbours(batch, maps, self.views[0])
             if own:
-                gradients = inner.gradient(outcome.loss, explained)
+                found = self.explainer.own(maps, gradients)
+                seen = {name: view.map for name, view in teacher.items()} | maps
+                for name in self.rationale.positives.extra_passes:
+                    self.encoder.branch(seen[name], training=True)
             else:
-                found, embedding = self.explainer.by_neighbours(batch, maps, self.views[0])
-        if own:
-            found = self.explainer.own(maps, gradients)
-            taught = {name: view.map for name, view in teacher.items()}
-            for name in choices.positives.extra_passes:
-                self.encoder.branch((taught | maps)[name], training=True)
-        else:
-            found = [found]
-        fit = self.explainer.fit(found)
-        # A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to
-        # trace, and two runs with one seed would log losses that differ in the last digit.
-        total = ops.sum(ops.stack([outcome.loss, choices.weight * fit["fit_loss"]]))
-        return total, logs | fit | {"loss": total}, embedding
-
-    def test_step(self, data):
-        raise RuntimeError(
-            "A pretrainer has no validation step: judge its encoder with "
-            "keras_cr.evaluation.evaluate(encoder, dataset, image_size=...)."
-        )
-
-    def get_config(self):
-        return super().get_config() | {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "rationale": None if self.rationale is None else self.rationale.get_config(),
-            "momentum": self.momentum,
-            "total_steps": self.total_steps,
-            "backbone_lr_multiplier": self.backbone_lr_multiplier,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
-        if config["rationale"] is not None:
-            config["rationale"] = Rationale.from_config(config["rationale"])
-        return cls(**config)
+                found = [found]
+            fit = self.explainer.fit(found)
+            losses.append(self.rationale.weight * fit["fit_loss"])
+            logs |= fit
+        total = added(*losses)
+        return total, {"loss": total} | logs, embedding

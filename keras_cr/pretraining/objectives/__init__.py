@@ -3,9 +3,7 @@
 `keras_cr/_registration.py` lists every class of the package, and so the objectives.
 """
 
-import importlib
-
-from keras_cr._registration import CLASSES
+from keras_cr._registration import classes_in
 from keras_cr.pretraining.objectives.barlow_twins import BarlowTwins
 from keras_cr.pretraining.objectives.byol import BYOL
 from keras_cr.pretraining.objectives.moco import MoCo
@@ -14,10 +12,6 @@ from keras_cr.pretraining.objectives.simsiam import SimSiam
 from keras_cr.pretraining.objectives.vicreg import VICReg
 from keras_cr.pretraining.pretrainer import Pretrainer
 
-OBJECTIVES: dict[str, type[Pretrainer]] = {
-    module.removeprefix(f"{__name__}."): getattr(importlib.import_module(module), name)
-    for name, module in CLASSES.items()
-    if module.startswith(f"{__name__}.")
-}
+OBJECTIVES: dict[str, type[Pretrainer]] = classes_in(__name__)
 
 __all__ = ["BYOL", "OBJECTIVES", "BarlowTwins", "MoCo", "SimCLR", "SimSiam", "VICReg"]

@@ -7,7 +7,8 @@ from keras_cr._numbers import whole_number
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import cosine, head
-from keras_cr.pretraining.pretrainer import Outcome, Pretrainer
+from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
 DEFAULT_RATIONALE = Rationale()

@@ -11,7 +11,8 @@ from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.heads import head, unit
-from keras_cr.pretraining.pretrainer import Outcome, Pretrainer
+from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.pretraining.twin import gather
 from keras_cr.rationale import Rationale
 

@@ -8,7 +8,8 @@ from keras_cr.data.augmentation import Augmentation
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head, unit
-from keras_cr.pretraining.pretrainer import Outcome, Pretrainer
+from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
 DEFAULT_RATIONALE = Rationale()

@@ -6,7 +6,8 @@ from keras import ops
 from keras_cr._numbers import whole_number
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head
-from keras_cr.pretraining.pretrainer import Outcome, Pretrainer
+from keras_cr.pretraining.outcome import Outcome, added
+from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
 DEFAULT_RATIONALE = Rationale()
@@ -58,12 +59,12 @@ class VICReg(Pretrainer):
     def objective(self, student, teacher, batch):
         views = [student[name].projected for name in self.views]
         invariance = ops.mean(ops.square(views[0] - views[1]))
-        variance = sum(_lack_of_variance(view) for view in views) / 2
-        covariance = sum(_covariance(view) for view in views)
-        loss = (
-            self.invariance_weight * invariance
-            + self.variance_weight * variance
-            + self.covariance_weight * covariance
+        variance = added(*map(_lack_of_variance, views)) / 2
+        covariance = added(*map(_covariance, views))
+        loss = added(
+            self.invariance_weight * invariance,
+            self.variance_weight * variance,
+            self.covariance_weight * covariance,
         )
         logs = {"invariance": invariance, "variance": variance, "covariance": covariance}
         return Outcome(loss, logs)

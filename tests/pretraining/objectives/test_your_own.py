@@ -6,6 +6,7 @@ import re
 import keras
 import numpy as np
 
+from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Settings
 from keras_cr.experiment.build import build_pretrainer
 from keras_cr.pretraining import OBJECTIVES
@@ -23,8 +24,9 @@ def test_a_toy_of_ones_own(tmp_path):
     ]
     try:
         exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
+        birds = synthetic_birds(2, 4, 1, image_size=32)
         settings = Settings(objective="centred", batch_size=8, optimizer="adamw")
-        pretrainer = build_pretrainer(settings, tiny_encoder(num_detectors=1), 64)
+        pretrainer = build_pretrainer(settings, tiny_encoder(num_detectors=1), birds)
         assert pretrainer.twin is None
         losses = [
             float(pretrainer.train_on_batch(batch(), return_dict=True)["ssl_loss"])

@@ -1,0 +1,155 @@
+"""What a pretrainer is to Keras: its arguments, what is trained and saved, and what `fit` looks at.
+
+The training step and the contract of an objective are in `keras_cr.pretraining.pretrainer`.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import keras
+
+from keras_cr._numbers import plain_seed, whole_number
+from keras_cr.models import CommonRationaleEncoder
+from keras_cr.models.inputs import Seen
+from keras_cr.models.watch import Watch, raising
+from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
+from keras_cr.pretraining.batches import seen_views
+from keras_cr.rationale import Rationale
+
+
+class PretrainingModel(keras.Model):
+    """An encoder, its rationale and auxiliary tasks as a Keras model; see `Pretrainer`."""
+
+    explained: tuple[str, ...] = ()
+    labels: bool = False
+
+    def __init__(
+        self,
+        encoder: CommonRationaleEncoder,
+        rationale: Rationale | None,
+        momentum: float,
+        total_steps: int | None,
+        backbone_lr_multiplier: float,
+        auxiliary: Sequence[AuxiliaryTask],
+        objective_weight: float,
+        seed: int | None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(encoder, CommonRationaleEncoder):
+            raise ValueError(
+                f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
+            )
+        if rationale is not None and not isinstance(rationale, Rationale):
+            raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
+        if rationale is not None and rationale.explains_objective and not self.explained:
+            raise ValueError(
+                f"`rationale` must compare with neighbours: the loss of {type(self).__name__} is "
+                "that of a whole batch, and no image has one that could be explained. Received: "
+                f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
+            )
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
+        if total_steps is not None:
+            total_steps = whole_number("total_steps", total_steps)
+        if not objective_weight >= 0:
+            raise ValueError(f"`objective_weight` must be 0 or more. Received: {objective_weight}")
+        auxiliary = list(auxiliary)
+        if wrong := [each for each in auxiliary if not isinstance(each, AuxiliaryTask)]:
+            raise ValueError(
+                "`auxiliary` must be a list of tasks, such as [Rotation(weight=0.1)]. "
+                f"Received: {wrong[0]!r}"
+            )
+        names = [task.name for task in auxiliary]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(
+                f"`auxiliary` holds two tasks called {twice[0]!r}, whose numbers would be logged "
+                "under one name; give one of them another `name`."
+            )
+        self.encoder = encoder
+        self.rationale = rationale
+        self.momentum, self.total_steps = momentum, total_steps
+        self.backbone_lr_multiplier = backbone_lr_multiplier
+        self.auxiliary, self.objective_weight = auxiliary, objective_weight
+        self.seed = plain_seed(seed)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether batches must hold `label`, for the objective or for an auxiliary task."""
+        return self.labels or any(task.labels for task in self.auxiliary)
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    @property
+    def trainable_variables(self):
+        """What the optimizer trains: without the branch, or parts of it, where it is not fitted."""
+        branch = self.encoder.branch
+        if self.rationale is None:
+            left_out = branch.trainable_variables
+        elif not self.rationale.train_affine:
+            left_out = branch.batch_norm.trainable_variables
+        else:
+            left_out = []
+        left_out = {id(variable) for variable in left_out}
+        return [v for v in super().trainable_variables if id(v) not in left_out]
+
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables
+
+    @property
+    def learning_rates(self) -> list[tuple]:
+        """Parts of the model that learn at a multiple of the learning rate, and the multiple."""
+        found = [(self.encoder.backbone, self.backbone_lr_multiplier)]
+        if self.rationale is not None:
+            found.append((self.encoder.branch, self.rationale.lr_multiplier))
+        return found
+
+    def call(self, images, training=False):
+        return self.encoder(images, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return self.encoder.compute_output_shape(input_shape)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, *args, **kwargs):
+        def check(*views, seen):
+            for images in views:
+                self.encoder.check_images(images, seen=seen)
+
+        watch = Watch(seen_views, check, first_only=True)
+        with raising([watch]):
+            if not isinstance(x, dict | tuple | list):  # views come as a stream
+                x = watch.data(x, Seen("x", self.encoder.takes_rgb))
+            return super().fit(x, *args, **kwargs)
+
+    def test_step(self, data):
+        raise RuntimeError(
+            "A pretrainer has no validation step: judge its encoder with "
+            "keras_cr.evaluation.evaluate(encoder, dataset, image_size=...)."
+        )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return super().get_config() | {
+            "encoder": serialize(self.encoder),
+            "rationale": None if self.rationale is None else self.rationale.get_config(),
+            "momentum": self.momentum,
+            "total_steps": self.total_steps,
+            "backbone_lr_multiplier": self.backbone_lr_multiplier,
+            "auxiliary": [serialize(task) for task in self.auxiliary],
+            "objective_weight": self.objective_weight,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        deserialize = keras.saving.deserialize_keras_object
+        config["encoder"] = deserialize(config["encoder"])
+        config["auxiliary"] = [deserialize(task) for task in config.get("auxiliary", ())]
+        if config["rationale"] is not None:
+            config["rationale"] = Rationale.from_config(config["rationale"])
+        return cls(**config)

@@ -1,0 +1,37 @@
+"""What passes between the training step, objectives and auxiliary tasks."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras import ops
+
+
+@dataclass
+class Outcome:
+    """What an objective or a task gives back: a scalar loss, and scalars to log by name."""
+
+    loss: Any
+    logs: dict = field(default_factory=dict)
+
+
+@dataclass
+class View:
+    """What a network makes of a view, float32: map `(B, h, w, C)`, the others `(B, D)`.
+
+    `projected` is what the head `project` makes of `pooled`, the map's average, and `predicted`
+    what `predict` makes of that; without such a head each is the one before.
+    """
+
+    map: Any
+    pooled: Any
+    projected: Any
+    predicted: Any
+
+
+def added(*losses):
+    """Their sum, the same from trace to trace.
+
+    A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to trace, and
+    two runs with one seed would log losses that differ in the last digit.
+    """
+    return ops.sum(ops.stack(losses)) if len(losses) > 1 else losses[0]
