@@ -56,7 +56,7 @@ def markdown(comparison: dict) -> str:
         "## Protocols",
         "",
     ]
-    for name in dict.fromkeys(name for _, name, _, _ in COLUMNS):
+    for name in dict.fromkeys(metric.protocol for metric in COLUMNS):
         if stated := protocol.get(name):
             lines.append(f"- {name} ({stated['split']}): {stated['description']}")
         elif reason := protocol["missing"].get(name):
@@ -83,17 +83,18 @@ def _leads(comparison: dict) -> list[str]:
 
 def scores_table(comparison: dict) -> str:
     """A row an arm and pooling, with mean and spread over its seeds."""
-    shown = [c for c in COLUMNS if any(c[0] in row["scores"] for row in comparison["rows"])]
+    rows = comparison["rows"]
+    shown = [m for m in COLUMNS if any(m.title in row["scores"] for row in rows)]
     return _table(
-        ["arm", "pooling", "seeds", *(title for title, *_ in shown)],
+        ["arm", "pooling", "seeds", *(metric.title for metric in shown)],
         (
             [
                 row["title"],
                 _pooling(row),
                 str(len(row["seeds"])),
-                *(_spread(row["scores"].get(title), scale) for title, _, _, scale in shown),
+                *(_spread(row["scores"].get(m.title), 100 if m.fraction else 1) for m in shown),
             ]
-            for row in comparison["rows"]
+            for row in rows
         ),
     )
 

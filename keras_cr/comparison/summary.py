@@ -7,20 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cr._metrics import shown_in
 from keras_cr.evaluation import CONTROLS, read_per_image, records
 from keras_cr.evaluation.paired import CONFIDENCE, DRAWS, paired_bootstrap, spread
 
-COLUMNS = (  # title, protocol, metric as in `records`, scale
-    ("rank-1", "retrieval", "rank1", 100),
-    ("mAP", "retrieval", "map", 100),
-    ("mAP@R", "retrieval", "map_at_r", 100),
-    ("R-precision", "retrieval", "r_precision", 100),
-    ("linear", "linear_probe", "top1", 100),
-    ("k-NN", "knn", "top1", 100),
-    ("NMI", "clustering", "nmi", 100),
-    ("10 % labels", "few_label", "top1 at 10%", 100),
-    ("energy ratio", "localization", "energy_ratio", 1),
-)
+COLUMNS = shown_in("comparison")
 FIELDS = ("arm", "pooling", "protocol", "metric", "seed", "value")
 PAIRED = ("rank-1", "mAP", "linear", "k-NN")
 
@@ -159,13 +150,14 @@ def check_paired(results: Iterable[Result]) -> None:
 
 def _scores(numbers: dict[int, dict], pooling: str) -> dict[str, dict]:
     scores = {}
-    for title, protocol, metric, _ in COLUMNS:
-        if protocol == "localization" and pooling == "average":
+    for metric in COLUMNS:
+        if metric.protocol == "localization" and pooling == "average":
             continue  # this row's embedding has no use for a map
-        values = [found.get((pooling, protocol, metric)) for found in numbers.values()]
+        key = (pooling, metric.protocol, metric.record or metric.keys[-1])
+        values = [found.get(key) for found in numbers.values()]
         measured = [value for value in values if value is not None]
         if measured:
-            scores[title] = spread(measured) | {"values": values}
+            scores[metric.title] = spread(measured) | {"values": values}
     return scores
 
 

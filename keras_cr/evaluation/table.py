@@ -1,12 +1,8 @@
 """Evaluations side by side, as plain text."""
 
-COLUMNS = (
-    ("rank-1", "retrieval", "rank1"),
-    ("rank-5", "retrieval", "rank5"),
-    ("mAP", "retrieval", "map"),
-    ("linear", "linear_probe", "top1"),
-    ("k-NN", "knn", "top1"),
-)
+from keras_cr._metrics import shown_in
+
+COLUMNS = shown_in("table")
 
 
 def format_table(metrics_by_name: dict[str, dict]) -> str:
@@ -32,7 +28,7 @@ def format_table(metrics_by_name: dict[str, dict]) -> str:
     poolings = {m.get("protocol", {}).get("pooling", "rationale") for m in metrics_by_name.values()}
     own = f"{poolings.pop()} pooling" if len(poolings) == 1 else "own pooling"
     width = max(len(name) for name in (*metrics_by_name, "percent"))
-    header = " ".join(f"{title:>6}" for title, _, _ in COLUMNS)
+    header = " ".join(f"{metric.title:>6}" for metric in COLUMNS)
     lines = [
         f"{'':{width}} | {own:^{len(header)}} | {'average pooling':^{len(header)}}",
         f"{'percent':{width}} | {header} | {header}",
@@ -46,7 +42,7 @@ def format_table(metrics_by_name: dict[str, dict]) -> str:
 
 def cells(metrics: dict) -> list[str]:
     """The columns of one row, in percent, "-" where there is no number."""
-    values = ((metrics.get(group) or {}).get(key) for _, group, key in COLUMNS)
+    values = (metric.of(metrics) for metric in COLUMNS)
     return ["-" if value is None else f"{100 * value:.1f}" for value in values]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from keras_cr._metrics import Headline, shown_in
 from keras_cr.presets.schema import NOT_MEASURED, NOT_STATED
 
 if TYPE_CHECKING:
@@ -11,13 +12,6 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2303.01669"
 _TAGS = ["keras", "keras_cr", "self-supervised", "fine-grained", "image-retrieval"]
 _LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "CC-BY-4.0": "cc-by-4.0"}  # the Hub's names
-_HEADLINE = (  # group, key, the Hub's metric type, title, and whether it is a fraction
-    ("retrieval", "rank1", "recall_at_1", "retrieval, rank 1", True),
-    ("retrieval", "map", "mean_average_precision", "retrieval, mAP", True),
-    ("linear_probe", "top1", "accuracy", "linear probe, top 1", True),
-    ("knn", "top1", "accuracy", "k-NN, top 1", True),
-    ("localization", "energy_ratio", "energy_ratio", "energy on the foreground / its area", False),
-)
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,10 +30,9 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
     def groups(scores: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for group, key, *_ in _HEADLINE:
-            value = _number(scores, group, key)
-            if value is not None:
-                found.setdefault(group, {})[key] = round(value, 4)
+        for metric in shown_in("card"):
+            if (value := metric.of(scores)) is not None:
+                found.setdefault(metric.protocol, {})[metric.keys[-1]] = round(value, 4)
         return found
 
     fields = ("dataset", "images", "classes", "image_size", "pooling", "seed", "checkpoint_rule")
@@ -154,34 +147,27 @@ def _eval_results(measured: Mapping[str, Any]) -> list:
             dataset_type=dataset.lower().replace(" ", "_"),
             dataset_name=dataset,
             dataset_split="test",
-            metric_type=kind,
-            metric_name=title,
+            metric_type=metric.hub,
+            metric_name=metric.name,
             metric_value=value,
         )
-        for group, key, kind, title, _ in _HEADLINE
-        if (value := _number(measured, group, key)) is not None
+        for metric in shown_in("card")
+        if (value := metric.of(measured)) is not None
     ]
-
-
-def _number(scores: Mapping[str, Any], group: str, key: str) -> float | None:
-    """One number of a group, or None where there is no such number."""
-    value = scores[group].get(key) if isinstance(scores.get(group), Mapping) else None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
 
 
 def _table(measured: Mapping[str, Any]) -> list[str]:
     protocol, average = measured["protocol"], measured.get("average_pooling", {})
 
-    def shown(scores: Mapping[str, Any], group: str, key: str, fraction: bool) -> str:
-        value = _number(scores, group, key)
-        return "-" if value is None else f"{100 * value:.1f} %" if fraction else f"{value:.2f}"
+    def shown(scores: Mapping[str, Any], metric: Headline) -> str:
+        if (value := metric.of(scores)) is None:
+            return "-"
+        return f"{100 * value:.1f} %" if metric.fraction else f"{value:.2f}"
 
     rows = [
-        f"| {title} | {shown(measured, group, key, fraction)} "
-        f"| {shown(average, group, key, fraction)} |"
-        for group, key, _, title, fraction in _HEADLINE
-        if _number(measured, group, key) is not None
+        f"| {metric.name} | {shown(measured, metric)} | {shown(average, metric)} |"
+        for metric in shown_in("card")
+        if metric.of(measured) is not None
     ]
     told = "; ".join(f"{name.replace('_', ' ')}: {_line(v)}" for name, v in protocol.items())
     return ["| test images | rationale | average pooling |", "| --- | --- | --- |", *rows, "", told]

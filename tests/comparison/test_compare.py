@@ -323,7 +323,7 @@ def test_mistakes_in_arms_and_seeds(tmp_path):
     with pytest.raises(ValueError, match="`name` may hold lower-case.*'Two Words'"):
         Arm("Two Words", "Two words", {})
     for name in ("seed", "rationales"):
-        with pytest.raises(ValueError, match=f"`changes` of 'odd'.*temperature.*Received: {name}"):
+        with pytest.raises(ValueError, match=f"`changes` of 'odd'.*weight_decay.*Received: {name}"):
             Arm("odd", "Odd", {name: 1})
     assert list(tmp_path.iterdir()) == []
 

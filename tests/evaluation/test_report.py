@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_cr._metrics import HEADLINES
 from keras_cr.evaluation import (
     PROTOCOLS,
     Evaluation,
@@ -19,9 +20,11 @@ from keras_cr.evaluation import (
 )
 from keras_cr.evaluation.report import write_report
 from keras_cr.evaluation.report.classes import class_scores, confused_pairs
-from keras_cr.evaluation.report.numbers import METRICS, margin, percent, points
+from keras_cr.evaluation.report.numbers import margin, percent, points
 from keras_cr.evaluation.report.subject import SIDE, Subject
 from tests.evaluation.report_helpers import SECTIONS, SIZE, features, read
+
+METRICS = {(metric.protocol, metric.keys[0]): metric for metric in HEADLINES}
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,10 @@ import pytest
 
 from keras_cr.evaluation import evaluate_features
 from keras_cr.evaluation.report import write_markdown
-from keras_cr.evaluation.report.numbers import METRICS, percent, points
+from keras_cr.evaluation.report.numbers import FAMILIES, percent, points
 from tests.evaluation.report_helpers import features
+
+METRICS = {(m.protocol, m.keys[0]): m for family in FAMILIES.values() for m in family}
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,10 @@ def test_a_page_without_a_card():
     page = ModelCard(model_card(MANIFEST, None, "org/birds", "v1"))
     assert (page.data.license, page.data.library_name) == ("apache-2.0", "keras")
     results = {result.metric_name: result.metric_value for result in page.data.eval_results}
-    assert results["retrieval, rank 1"] == 0.75
-    assert "linear probe, top 1" not in results
+    assert results["retrieval, rank-1"] == 0.75
+    assert "linear probe" not in results
     assert 'CommonRationaleEncoder.from_preset("hf://org/birds@v1")' in page.text
-    assert "| retrieval, rank 1 | 75.0 % | 50.0 % |" in page.text
+    assert "| retrieval, rank-1 | 75.0 % | 50.0 % |" in page.text
     assert "| energy on the foreground / its area | 2.00 | - |" in page.text
     assert "- seed: 3" in page.text
     assert "- limits: not stated" in page.text

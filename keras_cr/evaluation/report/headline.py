@@ -1,10 +1,9 @@
 """The report's head: what was evaluated, what came out, and where it comes from."""
 
+from keras_cr._metrics import Headline, Metric, shown_in
 from keras_cr.evaluation.report.html import Markup, el, facts
 from keras_cr.evaluation.report.numbers import (
-    METRICS,
     Arm,
-    Metric,
     arms,
     baselines,
     margin,
@@ -13,17 +12,9 @@ from keras_cr.evaluation.report.numbers import (
 )
 from keras_cr.evaluation.report.subject import Subject
 
-CARDS = {
-    ("retrieval", "rank1"): "Retrieval, rank-1",
-    ("retrieval", "map_at_r"): "Retrieval, mAP@R",
-    ("linear_probe", "top1"): "Linear probe",
-    ("knn", "top1"): "k-NN",
-    ("few_label", "10"): "10 % of labels",
-    ("clustering", "nmi"): "Clustering, NMI",
-}
 SENTENCES = {
-    ("retrieval", "rank1"): "The nearest other test image is of the query's class for {} %{}.",
-    ("linear_probe", "top1"): "A linear probe on the frozen embeddings names {} % correctly{}.",
+    "retrieval, rank-1": "The nearest other test image is of the query's class for {} %{}.",
+    "linear probe": "A linear probe on the frozen embeddings names {} % correctly{}.",
 }
 
 
@@ -32,9 +23,9 @@ def headline(subject: Subject, title: str) -> Markup:
     compared = arms(subject.metrics, subject.initialization)
     own, others = compared[-1], baselines(compared)
     cards = [
-        _card(title, METRICS[key], own, others)
-        for key, title in CARDS.items()
-        if METRICS[key].of(own.scores) is not None
+        _card(metric, own, others)
+        for metric in shown_in("report")
+        if metric.of(own.scores) is not None
     ]
     first, *more = summary(subject.metrics, subject.initialization)
     return el(
@@ -54,12 +45,12 @@ def summary(metrics: dict, initialization: dict | None) -> list[str]:
     count, classes = protocol["images"]["test"], protocol["classes"].get("test")
     of = f" of {classes:,} classes" if classes else ""
     first = [f"{count:,} test images{of} in {protocol['dataset']}, {own.pooling} pooling."]
-    for key, sentence in SENTENCES.items():
-        value = METRICS[key].of(own.scores)
-        if value is not None:
+    for metric in shown_in("report"):
+        sentence, value = SENTENCES.get(metric.name), metric.of(own.scores)
+        if sentence and value is not None:
             against = ", ".join(
                 f"{difference} points against {name}"
-                for difference, name, _ in _differences(METRICS[key], own, others)
+                for difference, name, _ in _differences(metric, own, others)
             )
             first.append(sentence.format(percent(value), against and f" ({against})"))
     paragraphs = [" ".join(first)]
@@ -88,14 +79,14 @@ def _differences(metric: Metric, own: Arm, others: list[Arm]) -> list[tuple[str,
     ]
 
 
-def _card(title: str, metric: Metric, own: Arm, others: list[Arm]) -> Markup:
+def _card(metric: Headline, own: Arm, others: list[Arm]) -> Markup:
     lines = [
         el("li", el("b", difference), f" against {percent(value)}, {name}")
         for difference, name, value in _differences(metric, own, others)
     ]
     return el(
         "li",
-        el("span", title, class_="name"),
+        el("span", metric.name, class_="name"),
         el("span", percent(metric.of(own.scores)), el("small", " %"), class_="number"),
         el("ul", lines) if lines else None,
     )

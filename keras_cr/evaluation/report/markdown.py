@@ -108,7 +108,7 @@ def _numbers(compared: list[Arm]) -> str | None:
         + [points(metric.of(own.scores), metric.of(other.scores)) for other in others]
         for family in FAMILIES.values()
         for metric in family
-        if metric.headline and any(metric.of(arm.scores) is not None for arm in compared)
+        if metric.short and any(metric.of(arm.scores) is not None for arm in compared)
     ]
     return _table(head, rows) if rows else None
 

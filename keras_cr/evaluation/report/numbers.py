@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
+from keras_cr._metrics import Metric
 from keras_cr.evaluation.features import AVERAGE
 from keras_cr.evaluation.few_label import SHARES
 from keras_cr.evaluation.retrieval import KS
@@ -24,33 +25,16 @@ def protocol_name(protocol: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Metric:
-    """A number of the metrics.
+class Cell(Metric):
+    """A number of the report's tables; `short` where a short report shows it too."""
 
-    Attributes:
-        protocol: its protocol's key in the metrics.
-        keys: where it lies in there.
-        title: its column's title.
-        headline: whether a short report shows it too.
-    """
-
-    protocol: str
-    keys: tuple[str, ...]
-    title: str
-    headline: bool = True
-
-    def of(self, scores: dict, suffix: str = "") -> float | None:
-        """The number in the scores of one pooling, None where it was not measured."""
-        found = scores.get(self.protocol)
-        for key in (*self.keys[:-1], self.keys[-1] + suffix):
-            found = (found or {}).get(key)
-        return found if found is None or math.isfinite(found) else None
+    short: bool = True
 
 
-def _retrieval(protocol: str, short: tuple[str, ...]) -> tuple[Metric, ...]:
+def _retrieval(protocol: str, short: tuple[str, ...]) -> tuple[Cell, ...]:
     titles = {f"rank{k}": f"rank-{k}" for k in KS}
     titles |= {"r_precision": "R-precision", "map": "mAP", "map_at_r": "mAP@R"}
-    return tuple(Metric(protocol, (key,), titles[key], key in short) for key in titles)
+    return tuple(Cell(protocol, (key,), titles[key], key in short) for key in titles)
 
 
 FAMILIES = {
@@ -59,18 +43,17 @@ FAMILIES = {
     ),
     "Retrieval of training images": _retrieval("retrieval_train_to_test", ("rank1", "map_at_r")),
     "Classifiers on frozen embeddings": tuple(
-        Metric(name, ("top1",), protocol_name(name)) for name in CLASSIFIERS
+        Cell(name, ("top1",), protocol_name(name)) for name in CLASSIFIERS
     ),
     "Few labels": tuple(
-        Metric("few_label", (f"{100 * share:g}", "top1"), f"{100 * share:g} % of labels")
+        Cell("few_label", (f"{100 * share:g}", "top1"), f"{100 * share:g} % of labels")
         for share in SHARES
     ),
     "Clustering": (
-        Metric("clustering", ("nmi",), "NMI"),
-        Metric("clustering", ("ari",), "adjusted Rand"),
+        Cell("clustering", ("nmi",), "NMI"),
+        Cell("clustering", ("ari",), "adjusted Rand"),
     ),
 }
-METRICS = {(m.protocol, m.keys[0]): m for family in FAMILIES.values() for m in family}
 PLACES = {
     "energy": "energy inside",
     "energy_ratio": "energy ratio",
