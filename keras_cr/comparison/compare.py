@@ -18,7 +18,7 @@ from keras_cr.evaluation.protocols import check_protocols
 from keras_cr.experiment.build import build_rationale
 from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.folder import changed_settings
-from keras_cr.experiment.run import Reader, Run
+from keras_cr.experiment.run import ReadDataset, Run
 from keras_cr.experiment.settings import Settings
 from keras_cr.presets import HubError
 
@@ -44,7 +44,7 @@ class Comparison:
     def prepare(
         cls,
         settings: Settings,
-        read: Reader,
+        read: ReadDataset,
         arms: Sequence[Arm] = tuple(ARMS.values()),
         seeds: Sequence[int] = SEEDS,
         output: str | Path | None = None,
@@ -144,7 +144,7 @@ class Comparison:
         return comparison
 
 
-def compare(settings: Settings, read: Reader, **options) -> dict:
+def compare(settings: Settings, read: ReadDataset, **options) -> dict:
     """Trains every arm with every seed and compares them; what is done already is not run again.
 
     A comparison that was stopped goes on, at its last whole epoch, when it is started with the

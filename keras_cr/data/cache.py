@@ -32,10 +32,10 @@ _ABANDONED = 3600  # seconds after which nobody is writing it any more
 _SAMPLE = 8  # images decoded to estimate the size of all
 _TABLES = weakref.WeakKeyDictionary()  # dataset -> what is kept of it in memory
 
-Reader = Callable[[tf.Tensor], tf.Tensor]
+ReadImage = Callable[[tf.Tensor], tf.Tensor]
 
 
-def cached(read: Reader, dataset: FineGrainedDataset, cache: str | os.PathLike) -> Reader:
+def cached(read: ReadImage, dataset: FineGrainedDataset, cache: str | os.PathLike) -> ReadImage:
     """Returns `read` with a memory: the same images, each decoded when it is first asked for.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_cr._progress import Progress, Verbose
 from keras_cr.evaluation.features import AVERAGE, Features, extract
-from keras_cr.evaluation.protocols import PROTOCOLS, Outcome, check_protocols
+from keras_cr.evaluation.protocols import PROTOCOLS, Measured, check_protocols
 from keras_cr.version import __version__
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def evaluate_features(
     """
     protocols = check_protocols(protocols)
     dataset, stated = features.dataset, {}
-    found: dict[str, dict[str, Outcome]] = {}
+    found: dict[str, dict[str, Measured]] = {}
     missing = {name: reason for name in protocols if (reason := PROTOCOLS[name].missing(features))}
     measured = [name for name in protocols if name not in missing]
     with Progress("Evaluating", len(measured), "protocols", verbose=verbose) as progress:
@@ -121,7 +121,7 @@ def evaluate_features(
             try:
                 found[name] = protocol.run(features, seed)
             except ValueError as error:
-                if name != "localization":
+                if not protocol.of_maps:
                     raise
                 missing[name] = str(error)  # foregrounds that are empty, or partly not there
                 continue
@@ -137,7 +137,7 @@ def evaluate_features(
         return {
             name: found[name][pooling].scores if name in found else None
             for name in protocols
-            if name != "localization"
+            if not PROTOCOLS[name].of_maps
         }
 
     controls = {
@@ -148,16 +148,16 @@ def evaluate_features(
         }
         for name in features.controls
     }
-    places = {}
-    if "localization" in protocols:
-        outcome = found.get("localization", {}).get(features.pooling)
-        places["localization"] = outcome.scores if outcome else None
+    of_maps = {}
+    for name in (name for name in protocols if PROTOCOLS[name].of_maps):
+        measured_map = found.get(name, {}).get(features.pooling)
+        of_maps[name] = measured_map.scores if measured_map else None
     splits = {name: features.rows(name) for name in ("train", "test")}
     own = scores(features.pooling)
     metrics = {
         **own,
         "average_pooling": scores(AVERAGE) if AVERAGE in features.poolings else own,
-        **places,
+        **of_maps,
         **({"controls": controls} if controls else {}),
         "protocol": {
             "dataset": dataset.name,

@@ -31,7 +31,7 @@ THRESHOLD_IMAGES = 1000  # training images that choose the thresholds of the box
 
 
 @dataclasses.dataclass
-class Outcome:
+class Measured:
     """What a protocol found under one pooling.
 
     Attributes:
@@ -54,19 +54,21 @@ class Protocol:
         description: how it measures, for the reader of a number.
         split: the images it is measured on, and those it learns or retrieves from.
         seeded: whether the seed plays a part.
-        run: features and seed -> an `Outcome` by pooling; `localization` has one, of the map.
+        run: features and seed -> a `Measured` by pooling; where `of_maps`, one of each map.
         missing: features -> why it can't be measured, or None.
+        of_maps: whether it judges maps and not embeddings.
     """
 
     name: str
     description: str
     split: str
     seeded: bool
-    run: Callable[[Features, int], dict[str, Outcome]]
+    run: Callable[[Features, int], dict[str, Measured]]
     missing: Callable[[Features], str | None]
+    of_maps: bool = False
 
 
-def _each_pooling(measure: Callable[[Features, str, int], Outcome], controls: bool = False):
+def _each_pooling(measure: Callable[[Features, str, int], Measured], controls: bool = False):
     """Measures under every pooling, and under the controls too if they are to be judged by it."""
     return lambda features, seed: {
         pooling: measure(features, pooling, seed)
@@ -74,38 +76,38 @@ def _each_pooling(measure: Callable[[Features, str, int], Outcome], controls: bo
     }
 
 
-def _retrieval(features: Features, pooling: str, seed: int) -> Outcome:
+def _retrieval(features: Features, pooling: str, seed: int) -> Measured:
     x = features.x("test", pooling)
     each = retrieval_per_query(x, features.labels("test"))
     neighbors = nearest(x, k=1)[:, 0]
     return _retrieved(each, {"nearest": neighbors, "first_rank": each["first_rank"]})
 
 
-def _retrieval_train_to_test(features: Features, pooling: str, seed: int) -> Outcome:
+def _retrieval_train_to_test(features: Features, pooling: str, seed: int) -> Measured:
     queries, gallery = features.x("test", pooling), features.x("train", pooling)
     labels = features.labels("test"), features.labels("train")
     return _retrieved(retrieval_per_query(queries, labels[0], gallery, labels[1]), {})
 
 
-def _retrieved(each: dict[str, np.ndarray], per_image: dict[str, np.ndarray]) -> Outcome:
+def _retrieved(each: dict[str, np.ndarray], per_image: dict[str, np.ndarray]) -> Measured:
     scores = summarize_retrieval(each)
     choices = {"queries": scores.pop("queries")}
-    return Outcome(scores, choices, {"average_precision": each["map"], **per_image})
+    return Measured(scores, choices, {"average_precision": each["map"], **per_image})
 
 
-def _linear_probe(features: Features, pooling: str, seed: int) -> Outcome:
+def _linear_probe(features: Features, pooling: str, seed: int) -> Measured:
     probe = fit_linear_probe(features.x("train", pooling), features.labels("train"), seed)
     return _classified(features, probe.predict(features.x("test", pooling)), probe.details())
 
 
-def _knn(features: Features, pooling: str, seed: int) -> Outcome:
+def _knn(features: Features, pooling: str, seed: int) -> Measured:
     train, labels = features.x("train", pooling), features.labels("train")
     k, accuracy = choose_k(train, labels)
     predicted = predict_knn(train, labels, features.x("test", pooling), k)
     return _classified(features, predicted, {"k": k, "leave_one_out_top1": accuracy})
 
 
-def _sgd_probe(features: Features, seed: int) -> dict[str, Outcome]:
+def _sgd_probe(features: Features, seed: int) -> dict[str, Measured]:
     test_x = {pooling: features.x("test", pooling) for pooling in features.poolings}
     predicted = sgd_probe(
         augmented_batches(features, seed),
@@ -120,27 +122,27 @@ def _sgd_probe(features: Features, seed: int) -> dict[str, Outcome]:
     }
 
 
-def _classified(features: Features, predicted: np.ndarray, choices: dict) -> Outcome:
+def _classified(features: Features, predicted: np.ndarray, choices: dict) -> Measured:
     top1 = float(np.mean(predicted == features.labels("test")))
-    return Outcome({"top1": top1}, choices, {"predicted": predicted})
+    return Measured({"top1": top1}, choices, {"predicted": predicted})
 
 
-def _few_label(features: Features, pooling: str, seed: int) -> Outcome:
+def _few_label(features: Features, pooling: str, seed: int) -> Measured:
     train = features.x("train", pooling), features.labels("train")
     shares = few_label(*train, features.x("test", pooling), features.labels("test"), seed=seed)
     choices = {
         share: {name: result.pop(name) for name in ("images", "each")}
         for share, result in shares.items()
     }
-    return Outcome(shares, choices)
+    return Measured(shares, choices)
 
 
-def _clustering(features: Features, pooling: str, seed: int) -> Outcome:
+def _clustering(features: Features, pooling: str, seed: int) -> Measured:
     scores = clustering(features.x("test", pooling), features.labels("test"), seed)
-    return Outcome(scores, {"clusters": scores.pop("clusters")})
+    return Measured(scores, {"clusters": scores.pop("clusters")})
 
 
-def _localization(features: Features, seed: int) -> dict[str, Outcome]:
+def _localization(features: Features, seed: int) -> dict[str, Measured]:
     from keras_cr.data import foreground_batches
 
     def foreground(rows):
@@ -158,13 +160,13 @@ def _localization(features: Features, seed: int) -> dict[str, Outcome]:
     scores = localization(maps[test], foreground(test), thresholds)
     names = ("foreground_share", "images", "empty_foregrounds", "empty_maps")
     choices = {"box_thresholds": thresholds, "box_thresholds_chosen_on": chosen_on}
-    found = {features.pooling: Outcome(scores, choices | {name: scores[name] for name in names})}
+    found = {features.pooling: Measured(scores, choices | {name: scores[name] for name in names})}
     if features.controls:
         cells = foreground_cells(
             features.dataset.take(test), features.image_size, features.batch_size, maps.shape[1:]
         )
         for name, control in features.controls.items():
-            found[name] = Outcome(energy(control.maps[test], cells))
+            found[name] = Measured(energy(control.maps[test], cells))
     return found
 
 
@@ -294,6 +296,7 @@ PROTOCOLS = {
             False,
             _localization,
             _places_missing,
+            of_maps=True,
         ),
     )
 }

@@ -9,6 +9,7 @@ import keras
 
 from keras_cr._progress import Progress, announce
 from keras_cr._text import encodable_output, plain_warnings, printable
+from keras_cr.callbacks import RationaleHealth
 from keras_cr.data import (
     Augmentation,
     FineGrainedDataset,
@@ -45,7 +46,7 @@ from keras_cr.pretraining import fit_rationale
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
 _SMALL_SIDE = 96 / 224  # of a small crop, to the views'; SwAV's (arXiv 2006.09882)
-Reader = Callable[[str | None], FineGrainedDataset]
+ReadDataset = Callable[[str | None], FineGrainedDataset]
 
 
 @dataclasses.dataclass
@@ -70,7 +71,7 @@ class Run:
     def prepare(
         cls,
         settings: Settings,
-        read: Reader,
+        read: ReadDataset,
         build_backbone: Callable[[], keras.Model] | None = None,
         augmentation: Augmentation | None = None,
         store: bool = True,
@@ -161,7 +162,8 @@ class Run:
             encoder.save_to_preset(store_path(name), name=name, **details)
         source = source_of(settings)
         if self.watching:
-            source["health"] = "; ".join(self.watching[0].findings) or "no findings"
+            health = next(each for each in self.watching if isinstance(each, RationaleHealth))
+            source["health"] = "; ".join(health.findings) or "no findings"
         write_pictures(output, settings, before, after, source)
         write_numbers(output, after, metrics)  # metrics.json last: a run that has it is whole
         print(format_table({"initialization": before.metrics, "trained": after.metrics}))
@@ -266,7 +268,7 @@ class Run:
         fit_rationale(encoder, images, build_rationale(settings, len(train)), seed=settings.seed)
 
 
-def run(settings: Settings, read: Reader, **options) -> dict:
+def run(settings: Settings, read: ReadDataset, **options) -> dict:
     """Pretrains an encoder on images alone and stores it as a preset.
 
     Arguments and errors are those of `Run.prepare`; returns what metrics.json holds.
@@ -276,7 +278,7 @@ def run(settings: Settings, read: Reader, **options) -> dict:
 
 def main(
     description: str,
-    read: Reader,
+    read: ReadDataset,
     build_backbone: Callable[[], keras.Model] | None = None,
     augmentation: Augmentation | None = None,
     **defaults,

@@ -5,13 +5,14 @@ from keras import layers
 
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers import ChannelRescaling, UnbiasedBatchNormalization
+from keras_cr.models.described import Described
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
-class ResNet(keras.Model):
+class ResNet(Described):
     """A residual network without its classifier: images in, feature map out.
 
     He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, in the form torchvision
@@ -45,6 +46,8 @@ class ResNet(keras.Model):
     >>> resnet50()(images).shape
     TensorShape([8, 7, 7, 2048])
     """
+
+    arguments = ("blocks", "bottleneck", "width", "normalize_images", "max_pool")
 
     def __init__(
         self,
@@ -91,27 +94,6 @@ class ResNet(keras.Model):
         if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.trainable = trainable  # now that there are layers to pass it on to
-
-    def get_config(self):
-        return {
-            "blocks": list(self.blocks),
-            "bottleneck": self.bottleneck,
-            "width": self.width,
-            "normalize_images": self.normalize_images,
-            "max_pool": self.max_pool,
-            "input_shape": list(self.input_shape[1:]),
-            "seed": self.seed,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if config.get("dtype") is not None:
-            config["dtype"] = keras.dtype_policies.get(config["dtype"])
-        return cls(**config)
 
 
 class _Builder:

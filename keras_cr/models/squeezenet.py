@@ -5,6 +5,7 @@ from keras import layers
 
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers import ChannelRescaling
+from keras_cr.models.described import Described
 
 IMAGENET_MEAN = (123.0, 117.0, 104.0)  # what the weights were trained with; the scale stays 0..255
 FIRE_MODULES = (
@@ -21,7 +22,7 @@ _POOLED_BEFORE = (4, 6)  # numbers of the fire modules that a pooling comes befo
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
-class SqueezeNet(keras.Model):
+class SqueezeNet(Described):
     """SqueezeNet 1.1 without its classifier: images in, feature map out.
 
     Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model
@@ -50,6 +51,8 @@ class SqueezeNet(keras.Model):
     >>> squeezenet()(images).shape
     TensorShape([8, 13, 13, 512])
     """
+
+    arguments = ("fires", "width", "normalize_images")
 
     def __init__(
         self,
@@ -108,25 +111,6 @@ class SqueezeNet(keras.Model):
         if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.trainable = trainable  # now that there are layers to pass it on to
-
-    def get_config(self):
-        return {
-            "fires": [list(fire) for fire in self.fires],
-            "width": self.width,
-            "normalize_images": self.normalize_images,
-            "input_shape": list(self.input_shape[1:]),
-            "seed": self.seed,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if config.get("dtype") is not None:
-            config["dtype"] = keras.dtype_policies.get(config["dtype"])
-        return cls(**config)
 
 
 def squeezenet(**kwargs) -> SqueezeNet:

@@ -3,12 +3,12 @@
 from keras_cr._metrics import Headline, Metric, shown_in
 from keras_cr.evaluation.report.html import Markup, el, facts
 from keras_cr.evaluation.report.numbers import (
-    Arm,
-    arms,
+    Scored,
     baselines,
     margin,
     percent,
     points,
+    scored,
 )
 from keras_cr.evaluation.report.subject import Subject
 
@@ -20,7 +20,7 @@ SENTENCES = {
 
 def headline(subject: Subject, title: str) -> Markup:
     """Title, summary, key numbers and provenance."""
-    compared = arms(subject.metrics, subject.initialization)
+    compared = scored(subject.metrics, subject.initialization)
     own, others = compared[-1], baselines(compared)
     cards = [
         _card(metric, own, others)
@@ -40,7 +40,7 @@ def headline(subject: Subject, title: str) -> Markup:
 
 def summary(metrics: dict, initialization: dict | None) -> list[str]:
     """What was measured, what the map found and how sure that is: paragraphs of plain text."""
-    protocol, compared = metrics["protocol"], arms(metrics, initialization)
+    protocol, compared = metrics["protocol"], scored(metrics, initialization)
     own, others = compared[-1], baselines(compared)
     count, classes = protocol["images"]["test"], protocol["classes"].get("test")
     of = f" of {classes:,} classes" if classes else ""
@@ -69,7 +69,7 @@ def summary(metrics: dict, initialization: dict | None) -> list[str]:
     return paragraphs
 
 
-def _differences(metric: Metric, own: Arm, others: list[Arm]) -> list[tuple[str, str, float]]:
+def _differences(metric: Metric, own: Scored, others: list[Scored]) -> list[tuple[str, str, float]]:
     """(difference in points, against what, what that reaches)."""
     values = [(other, metric.of(other.scores)) for other in others]
     return [
@@ -79,7 +79,7 @@ def _differences(metric: Metric, own: Arm, others: list[Arm]) -> list[tuple[str,
     ]
 
 
-def _card(metric: Headline, own: Arm, others: list[Arm]) -> Markup:
+def _card(metric: Headline, own: Scored, others: list[Scored]) -> Markup:
     lines = [
         el("li", el("b", difference), f" against {percent(value)}, {name}")
         for difference, name, value in _differences(metric, own, others)

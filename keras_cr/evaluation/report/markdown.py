@@ -11,15 +11,15 @@ from keras_cr.evaluation.report.headline import summary
 from keras_cr.evaluation.report.numbers import (
     FAMILIES,
     PLACES,
-    Arm,
     Metric,
-    arms,
+    Scored,
     baselines,
     maps,
     place,
     points,
     protocol_name,
     reason,
+    scored,
     spread,
 )
 from keras_cr.evaluation.report.tables import choices
@@ -71,7 +71,7 @@ def write_markdown(
     parts = [
         f"## {_escape(title)}",
         *map(_escape, summary(metrics, initialization)),
-        _numbers(arms(metrics, initialization)),
+        _numbers(scored(metrics, initialization)),
         _places(metrics, initialization),
         _fenced(str(command)) if command else None,
         _bullets(
@@ -98,7 +98,7 @@ def write_markdown(
     return write_text(path, "\n\n".join(part for part in parts if part) + "\n")
 
 
-def _numbers(compared: list[Arm]) -> str | None:
+def _numbers(compared: list[Scored]) -> str | None:
     own, others = compared[-1], baselines(compared)
     head = ["percent", *(f"{arm.title} pooling" for arm in compared)]
     head += [f"against {own.against(other)}, points" for other in others]

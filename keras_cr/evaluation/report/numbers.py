@@ -64,7 +64,7 @@ PLACES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Arm:
+class Scored:
     """The scores of one encoder under one pooling."""
 
     weights: str
@@ -75,7 +75,7 @@ class Arm:
     def title(self) -> str:
         return ", ".join(filter(None, (self.weights, self.pooling)))
 
-    def against(self, other: "Arm") -> str:
+    def against(self, other: "Scored") -> str:
         """What the other one is called in a difference to it."""
         if other.weights == self.weights:
             return f"{other.pooling} pooling"
@@ -83,19 +83,19 @@ class Arm:
         return f"the {other.weights}{plain}"
 
 
-def arms(metrics: dict, initialization: dict | None) -> list[Arm]:
+def scored(metrics: dict, initialization: dict | None) -> list[Scored]:
     """What is compared: before and after training, plain average pooling before the own one."""
     evaluations = {BEFORE: initialization, AFTER: metrics} if initialization else {"": metrics}
     result = []
     for weights, found in evaluations.items():
         pooling = found["protocol"]["pooling"]
         if pooling != AVERAGE:
-            result.append(Arm(weights, AVERAGE, found.get("average_pooling") or {}))
-        result.append(Arm(weights, pooling, found))
+            result.append(Scored(weights, AVERAGE, found.get("average_pooling") or {}))
+        result.append(Scored(weights, pooling, found))
     return result
 
 
-def baselines(compared: list[Arm]) -> list[Arm]:
+def baselines(compared: list[Scored]) -> list[Scored]:
     """What the last arm is judged against: the same weights, and the first, under plain pooling."""
     own = compared[-1]
     plain = [arm for arm in compared[:-1] if arm.pooling == AVERAGE]

@@ -3,11 +3,11 @@
 from keras_cr.evaluation.report.html import Markup, el, table
 from keras_cr.evaluation.report.numbers import (
     FAMILIES,
-    Arm,
     Metric,
-    arms,
+    Scored,
     protocol_name,
     reason,
+    scored,
     spread,
 )
 from keras_cr.evaluation.report.subject import Subject
@@ -15,7 +15,7 @@ from keras_cr.evaluation.report.subject import Subject
 
 def numbers(subject: Subject) -> Markup:
     """All numbers of the encoder before and after training, under its own and plain pooling."""
-    compared = arms(subject.metrics, subject.initialization)
+    compared = scored(subject.metrics, subject.initialization)
     parts = [_family(title, metrics, compared, subject) for title, metrics in FAMILIES.items()]
     return el("section", el("h2", "Numbers"), el("p", "All in percent."), parts, id="numbers")
 
@@ -54,7 +54,7 @@ def _told(value) -> str:
 
 
 def _family(
-    title: str, metrics: tuple[Metric, ...], compared: list[Arm], subject: Subject
+    title: str, metrics: tuple[Metric, ...], compared: list[Scored], subject: Subject
 ) -> Markup:
     names = list(dict.fromkeys(metric.protocol for metric in metrics))
     measured = [name for name in names if isinstance(subject.protocol.get(name), dict)]
