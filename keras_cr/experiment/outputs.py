@@ -59,8 +59,7 @@ def write_pictures(
     )
     history = None
     if (output / "history.csv").is_file():
-        history = output / "history.csv"
-        curves(history, output / "curves.png")
+        history = curves(output / "history.csv", output / "curves.png")
     title = f"{settings.dataset}: {'rationale' if settings.rationale != 'off' else 'plain'} run"
     initialization = before.metrics if before is not after else None
     write_report(output / "report.html", title, after, initialization, history, source)

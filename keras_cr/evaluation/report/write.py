@@ -18,6 +18,7 @@ from keras_cr.evaluation.report.places import boxes, looks
 from keras_cr.evaluation.report.protocol import protocols
 from keras_cr.evaluation.report.subject import Subject
 from keras_cr.evaluation.report.tables import numbers
+from keras_cr.visualization.picture import Picture
 
 
 def write_report(
@@ -25,7 +26,7 @@ def write_report(
     title: str,
     evaluation: Evaluation,
     initialization: dict | None = None,
-    history: Mapping[str, Sequence[float]] | str | os.PathLike | None = None,
+    history: Mapping[str, Sequence[float]] | str | os.PathLike | Picture | None = None,
     source: Mapping[str, object] | None = None,
     max_examples: int = 24,
     verbose: Verbose = "auto",
@@ -43,7 +44,8 @@ def write_report(
         title: the heading.
         evaluation: what `evaluate_features` returned.
         initialization: what `evaluate` returned for the encoder before training, shown beside it.
-        history: of the training, as for `keras_cr.visualization.curves`: a CSV file or a mapping.
+        history: of the training, as for `keras_cr.visualization.curves`, a CSV file or a mapping,
+            or what that has drawn.
         source: what else a reader has to know, by name, such as `"command"`, `"date"`, `"seed"`
             or `"note"`; shown as text.
         max_examples: images in the largest set of examples, the maps; the boxes and the queries
@@ -90,11 +92,12 @@ def training(subject: Subject) -> Markup:
         return el("section", heading, told, id="training")
     from keras_cr.visualization.curves import curves
 
-    picture = curves(subject.history)
+    drawn = isinstance(subject.history, Picture)
+    picture = subject.history if drawn else curves(subject.history)
     address = data_uri(picture._repr_png_(), "image/png")
     height, width = picture.shape[:2]
-    drawn = el("img", src=address, alt="Training curves", width=width, height=height)
-    box = el("div", drawn, class_="scroll curves", tabindex="0", role="region", aria_label="Curves")
+    image = el("img", src=address, alt="Training curves", width=width, height=height)
+    box = el("div", image, class_="scroll curves", tabindex="0", role="region", aria_label="Curves")
     return el("section", heading, box, id="training")
 
 
