@@ -44,13 +44,7 @@ class PretrainingModel(keras.Model):
             )
         if rationale is not None and not isinstance(rationale, Rationale):
             raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
-        if rationale is not None and rationale.explains_objective and not self.explained:
-            raise ValueError(
-                f"`rationale` must compare with neighbours: the loss of {type(self).__name__} is "
-                "that of a batch or of its tasks, and no image has one that could be explained. "
-                "Received: "
-                f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
-            )
+        self.check_rationale(rationale)
         if not 0 <= momentum <= 1:
             raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
         if total_steps is not None:
@@ -76,6 +70,17 @@ class PretrainingModel(keras.Model):
         self.backbone_lr_multiplier = backbone_lr_multiplier
         self.auxiliary, self.objective_weight = auxiliary, objective_weight
         self.seed = plain_seed(seed)
+
+    @classmethod
+    def check_rationale(cls, rationale: Rationale | None) -> None:
+        """Raises a ValueError where `rationale` explains a loss that this objective lacks."""
+        if rationale is not None and rationale.explains_objective and not cls.explained:
+            raise ValueError(
+                f"`rationale` must compare with neighbours: the loss of {cls.__name__} is "
+                "that of a batch or of its tasks, and no image has one that could be explained. "
+                "Received: "
+                f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
+            )
 
     @property
     def needs_labels(self) -> bool:

@@ -33,26 +33,25 @@ class DCL(AuxiliaryTask):
 
     Args:
         grid: regions a side; fewer where the feature map has fewer places a side.
-        reach: the range of the confusion, k in the paper: a region moves along either side by less
-            than twice that.
+        reach: the range of the confusion in regions, k in the paper: a region moves along either
+            side by less than twice that.
         location_weight: gamma in the paper, of the location loss beside the others (0.01 for cars).
         **kwargs: as for `AuxiliaryTask`.
 
     Raises:
-        ValueError: `grid` is below 2, or `reach` or `location_weight` is not positive.
+        ValueError: `grid` is below 2, `reach` below 1, or `location_weight` is not positive.
     """
 
     logged = ("adversarial", "location")
 
-    def __init__(self, grid: int = 7, reach: float = 2.0, location_weight: float = 1.0, **kwargs):
+    def __init__(self, grid: int = 7, reach: int = 2, location_weight: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.grid = whole_number("grid", grid, least=2)
-        self.reach = positive_number("reach", reach)
+        self.reach = whole_number("reach", reach)
         self.location_weight = positive_number("location_weight", location_weight)
 
     def build(self, channels):
-        self.adversary = head(channels, (2,), seed=self.seed)
-        self.locator = head(channels, (2,), seed=self.seed)
+        self.adversary, self.locator = (head(channels, (2,), seed=seed) for seed in self.seeds(2))
 
     def objective(self, pretrainer, student, batch):
         views, number = batch["query"], ops.shape(batch["query"])[0]
@@ -75,7 +74,7 @@ class DCL(AuxiliaryTask):
     def confused(self, number: int, grid: int):
         """Which region is at each place, integers `(number, grid * grid)`, each at one.
 
-        Section 3.1.1 of the paper: along a side, the regions are sorted by their number plus a
+        Section 3.1 of the paper: along a side, the regions are sorted by their number plus a
         uniform draw in `-reach..reach`.
         """
         sources = ops.broadcast_to(ops.arange(grid**2), (number, grid**2))

@@ -62,10 +62,10 @@ class PIRL(AuxiliaryTask):
         self.tiles_weight = tiles_weight
 
     def build(self, channels):
-        size = self.projection_dim
-        self.image_head = head(channels, (size,), seed=self.seed)
-        self.tile_head = head(channels, (size,), seed=self.seed)
-        self.joint_head = head(_TILES * size, (size,), seed=self.seed)
+        size, seeds = self.projection_dim, self.seeds(3)
+        self.image_head = head(channels, (size,), seed=seeds[0])
+        self.tile_head = head(channels, (size,), seed=seeds[1])
+        self.joint_head = head(_TILES * size, (size,), seed=seeds[2])
         self.queue = FeatureQueue(self.queue_size, seed=self.seed, dtype="float32")
         self.queue.build((None, size))
 

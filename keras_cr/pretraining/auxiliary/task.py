@@ -33,6 +33,10 @@ class AuxiliaryTask(keras.layers.Layer):
         self.weight, self.seed = positive_number("weight", weight), plain_seed(seed)
         self.random = keras.random.SeedGenerator(self.seed)
 
+    def seeds(self, number: int) -> list[int | None]:
+        """A seed for each of so many heads."""
+        return [None if self.seed is None else self.seed + each for each in range(number)]
+
     def build(self, channels: int) -> None:
         """Makes the built heads, for feature maps `(B, h, w, channels)`."""
 
@@ -53,7 +57,8 @@ class AuxiliaryTask(keras.layers.Layer):
         store[_RANDOM] = keras.ops.convert_to_numpy(self.random.state)
 
     def load_own_variables(self, store):
-        super().load_own_variables({name: store[name] for name in store.keys() if name != _RANDOM})
+        names = set(store.keys()) - {_RANDOM}
+        super().load_own_variables({name: store[name] for name in names})
         self.random.state.assign(store[_RANDOM])
 
     def get_config(self):
