@@ -117,6 +117,11 @@ class Augmentation:
         return cls()
 
     @classmethod
+    def crop_and_flip(cls) -> "Augmentation":
+        """Returns crops of 8 to 100 % of the area and flips, colours as they are: for labels."""
+        return cls(scale=(0.08, 1.0), jitter=0.0, grayscale=0.0, blur=0.0)
+
+    @classmethod
     def simclr(cls, strength: float = 1.0) -> "Augmentation":
         """Returns the augmentation of SimCLR (arXiv 2002.05709, appendix A).
 

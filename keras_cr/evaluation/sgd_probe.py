@@ -79,7 +79,7 @@ def augmented_batches(features, seed: int = 0) -> Callable[[int], Iterator[Batch
     from keras_cr.data import Augmentation, random_views
 
     train = features.dataset.take(features.rows("train"))
-    crop_and_flip = Augmentation(scale=(0.08, 1.0), jitter=0.0, grayscale=0.0, blur=0.0)
+    crop_and_flip = Augmentation.crop_and_flip()
     size, embedder = min(BATCH_SIZE, len(train)), features.embedder
 
     def one_epoch(epoch: int) -> Iterator[Batch]:

@@ -14,7 +14,7 @@ from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
 from keras_cr.presets import load_preset
 from keras_cr.presets.config import with_dtype
-from keras_cr.pretraining import OBJECTIVES, Pretrainer, Rationale
+from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
 from keras_cr.rationale.posthoc import check_frozen
 
 CHECKPOINTS = (".pth", ".pt", ".pth.tar", ".ckpt", ".safetensors", ".npz")
@@ -84,14 +84,18 @@ def build_pretrainer(
     steps = settings.epochs * (len(train) // settings.batch_size)
     objective = OBJECTIVES[settings.objective]
     options = objective.small_data(len(train), settings.batch_size, steps)
-    if objective.labels:
-        options["num_classes"] = train.num_classes
+    tasks = [
+        AUXILIARY[name](weight=weight, seed=settings.seed, **_classes(AUXILIARY[name], train))
+        for name, weight in (settings.auxiliary or {}).items()
+    ]
     pretrainer = objective(
         encoder,
         rationale=build_rationale(settings, len(train)),
         backbone_lr_multiplier=multiplier,
+        auxiliary=tasks,
         seed=settings.seed,
         dtype=settings.precision,
+        **_classes(objective, train),
         **options | (settings.objective_options or {}),
     )
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1))
@@ -101,6 +105,26 @@ def build_pretrainer(
     else:
         pretrainer.compile(keras.optimizers.SGD(rate, momentum=0.9, **options))
     return pretrainer
+
+
+def check_objective(settings: Settings, train: FineGrainedDataset) -> None:
+    """Refuses what an objective and its tasks can't learn, before anything runs.
+
+    Raises:
+        ValueError: there are no labels and they need some, or the rationale is to explain a loss
+            that images don't have.
+    """
+    OBJECTIVES[settings.objective].check_rationale(build_rationale(settings, len(train)))
+    if OBJECTIVES[settings.objective].labels:
+        train.need_labels("objective", f"{settings.objective!r} can't be learnt from them")
+    for name in settings.auxiliary or {}:
+        if AUXILIARY[name].labels:
+            train.need_labels("auxiliary", f"{name!r} can't be learnt from them")
+
+
+def _classes(kind: type, train: FineGrainedDataset) -> dict[str, int]:
+    """The argument of an objective or a task that learns from labels."""
+    return {"num_classes": train.num_classes} if kind.labels else {}
 
 
 def build_rationale(settings: Settings, num_images: int) -> Rationale | None:

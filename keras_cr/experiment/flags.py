@@ -14,7 +14,7 @@ from keras_cr.experiment.options import pairs
 from keras_cr.experiment.settings import PRECISIONS, Settings
 from keras_cr.models.backbones import BACKBONES
 from keras_cr.presets.hub import SCHEME, parse_handle
-from keras_cr.pretraining import OBJECTIVES
+from keras_cr.pretraining import AUXILIARY, OBJECTIVES
 
 
 def parse_settings(description: str, argv: list[str] | None = None, **defaults) -> Settings:
@@ -108,12 +108,18 @@ def _flags() -> dict[str, dict]:
             "help": "imagenet, none, a .keras file, a checkpoint (.pth, .safetensors), or a preset",
             "type": _init,
         },
-        "--objective": {"choices": sorted(OBJECTIVES), "help": "the self-supervised objective"},
+        "--objective": {"choices": sorted(OBJECTIVES), "help": "what is learnt from images"},
         "--objective-options": {
             "type": _options,
             "metavar": "NAME=VALUE,...",
             "help": "arguments of its class that differ from its settings for small data, such as "
             "temperature=0.1",
+        },
+        "--auxiliary": {
+            "type": _options,
+            "metavar": "NAME=WEIGHT,...",
+            "help": f"weights of tasks beside the objective, {', '.join(AUXILIARY)}, such as "
+            "rotation=0.1; its own weight is --objective-options objective_weight=0.9",
         },
         "--rationale": {
             "choices": ["on", "off", "paper", "reference"],

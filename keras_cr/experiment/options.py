@@ -7,10 +7,20 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from keras_cr.pretraining import OBJECTIVES, Pretrainer, Rationale
+from keras_cr._numbers import positive_number
+from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
 
 _NAMED = {"on": Rationale, "paper": Rationale.paper, "reference": Rationale.reference}
-_OF_A_RUN = ("encoder", "rationale", "total_steps", "backbone_lr_multiplier", "seed")
+_OF_A_RUN = (
+    "encoder",
+    "rationale",
+    "total_steps",
+    "backbone_lr_multiplier",
+    "auxiliary",
+    "num_classes",
+    "seed",
+)
+_OF_EVERY = ("momentum", "objective_weight")  # arguments of `Pretrainer` that may be told
 _TOLD = {
     bool: "true or false",
     int: "a whole number",
@@ -90,6 +100,19 @@ def typed_objective_options(objective: str, options: Mapping[str, Any]) -> dict[
     return _typed_by(_arguments(OBJECTIVES[objective]), options, f"the objective {objective}")
 
 
+def typed_auxiliary(tasks: Mapping[str, Any]) -> dict[str, float]:
+    """Weights of auxiliary tasks.
+
+    Args:
+        tasks: weights, or text for them, by names of `keras_cr.pretraining.AUXILIARY`.
+
+    Raises:
+        ValueError: there is no such task, or a weight is not positive.
+    """
+    weights = _typed_by(dict.fromkeys(AUXILIARY, float), tasks, "auxiliary tasks")
+    return {name: positive_number(name, weight) for name, weight in weights.items()}
+
+
 def _arguments(objective: type[Pretrainer]) -> dict[str, type]:
     """What may be told of an objective, and its types; a momentum where there is a twin."""
     found = {}
@@ -99,7 +122,7 @@ def _arguments(objective: type[Pretrainer]) -> dict[str, type]:
     if not objective.taught:
         found.pop("momentum", None)
     own = inspect.signature(objective.__init__).parameters
-    return {n: kind for n, kind in found.items() if n in own or n == "momentum"}
+    return {n: kind for n, kind in found.items() if n in own or n in _OF_EVERY}
 
 
 def _plain(kind: Any) -> type:

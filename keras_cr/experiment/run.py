@@ -30,6 +30,7 @@ from keras_cr.experiment.build import (
     build_encoder,
     build_pretrainer,
     build_rationale,
+    check_objective,
     with_precision,
 )
 from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
@@ -88,8 +89,9 @@ class Run:
 
         Raises:
             ValueError: `output` holds another run, or can't be resumed with these settings; a
-                batch is larger than the training set; `init` can't be loaded; `monitor_every` is
-                set for images without labels; `cache` can't be written or is too large.
+                batch is larger than the training set; `init` can't be loaded; `monitor_every`, the
+                objective or a task needs labels and there are none; the objective has no loss that
+                `rationale` could explain; `cache` can't be written or is too large.
             UnreadableImageError: an image can't be read and `skip_bad` is off.
             OSError: the data or the initial weights are not there; the local store can't be
                 written to.
@@ -114,6 +116,7 @@ class Run:
             )
         if settings.epochs:
             check_cache(dataset.split("train"), settings.cache)
+            check_objective(settings, dataset.split("train"))
         build_rationale(settings, int(dataset.is_train.sum()))  # for its errors
         encoder = build_encoder(settings, build_backbone)
         output = output_path(settings, name)

@@ -6,6 +6,7 @@ from typing import Any
 from keras_cr._numbers import as_sides, as_whole
 from keras_cr.experiment.options import (
     named_rationale,
+    typed_auxiliary,
     typed_objective_options,
     typed_options,
 )
@@ -53,6 +54,8 @@ class Settings:
         objective: the self-supervised objective, a name of `keras_cr.pretraining.OBJECTIVES`.
         objective_options: arguments of its class that differ from its settings for small data
             (`small_data`), by name; None: none.
+        auxiliary: weights of tasks that are learnt beside the objective, by their names in
+            `keras_cr.pretraining.AUXILIARY`; None: none.
         rationale: `on`, `off` (the plain objective), `paper` (two views as the positive) or
             `reference` (the release's formulas).
         rationale_options: choices of a `keras_cr.rationale.Rationale` that differ from what
@@ -100,6 +103,7 @@ class Settings:
     init: str = "none"
     objective: str = "moco"
     objective_options: dict[str, Any] | None = None
+    auxiliary: dict[str, float] | None = None
     rationale: str = "on"
     rationale_options: dict[str, Any] | None = None
     refit: str = "on"
@@ -148,6 +152,7 @@ class Settings:
         if self.rationale_options is not None:
             self._check_rationale_options()
         self._check_objective_options()
+        self._check_auxiliary()
 
     def _take_numbers(self) -> None:
         """NumPy's integers and square pairs become plain ones, which JSON can hold."""
@@ -179,6 +184,18 @@ class Settings:
         except ValueError as error:
             raise ValueError(f"`objective_options`: {error}") from error
         object.__setattr__(self, "objective_options", options or None)
+
+    def _check_auxiliary(self) -> None:
+        try:
+            tasks = typed_auxiliary(self.auxiliary or {})
+        except ValueError as error:
+            raise ValueError(f"`auxiliary`: {error}") from error
+        if self.objective == "pretext" and not tasks:
+            raise ValueError(
+                "`auxiliary` must name the tasks that objective='pretext' is to learn, such as "
+                f"rotation=1. Received: {self.auxiliary!r}"
+            )
+        object.__setattr__(self, "auxiliary", tasks or None)
 
     @property
     def refits(self) -> bool:

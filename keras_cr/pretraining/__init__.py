@@ -4,14 +4,24 @@ from keras_cr._backend import require_tensorflow
 
 require_tensorflow("keras_cr.pretraining trains through tf.GradientTape and needs", ImportError)
 
-from keras_cr.pretraining.auxiliary import AUXILIARY, AuxiliaryTask, Rotation  # noqa: E402
+from keras_cr.pretraining.auxiliary import (  # noqa: E402
+    AUXILIARY,
+    DCL,
+    PIRL,
+    AuxiliaryTask,
+    Inpainting,
+    Puzzling,
+    Rotation,
+)
 from keras_cr.pretraining.objectives import (  # noqa: E402
     BYOL,
     OBJECTIVES,
     BarlowTwins,
     MoCo,
+    Pretext,
     SimCLR,
     SimSiam,
+    Supervised,
     VICReg,
 )
 from keras_cr.pretraining.outcome import Outcome, View  # noqa: E402
@@ -21,17 +31,23 @@ from keras_cr.rationale import Neighbours, Rationale, Views, fit_rationale  # no
 __all__ = [
     "AUXILIARY",
     "BYOL",
+    "DCL",
     "OBJECTIVES",
+    "PIRL",
     "AuxiliaryTask",
     "BarlowTwins",
+    "Inpainting",
     "MoCo",
     "Neighbours",
     "Outcome",
+    "Pretext",
     "Pretrainer",
+    "Puzzling",
     "Rationale",
     "Rotation",
     "SimCLR",
     "SimSiam",
+    "Supervised",
     "VICReg",
     "View",
     "Views",

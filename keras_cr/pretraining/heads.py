@@ -1,5 +1,6 @@
-"""What objectives share: heads, and what is done to their outputs."""
+"""What objectives and tasks share: heads, and what is done to their outputs."""
 
+import keras
 from keras import ops
 
 from keras_cr.layers import ProjectionHead
@@ -20,3 +21,25 @@ def unit(features):
 def cosine(a, b):
     """Cosine of each row of two batches, `(B,)`."""
     return ops.sum(unit(a) * unit(b), axis=-1)
+
+
+def classified(logits, labels, label_smoothing: float = 0.0) -> tuple:
+    """Mean cross-entropy and accuracy.
+
+    Args:
+        logits: `(..., K)`.
+        labels: integers `(...)`, below K.
+        label_smoothing: share of each label that is spread over all classes.
+
+    Returns:
+        `(loss, accuracy)`, both scalars.
+    """
+    labels = ops.cast(labels, "int32")
+    loss = keras.losses.categorical_crossentropy(
+        ops.one_hot(labels, logits.shape[-1]),
+        logits,
+        from_logits=True,
+        label_smoothing=label_smoothing,
+    )
+    found = ops.cast(ops.argmax(logits, axis=-1) == labels, "float32")
+    return ops.mean(loss), ops.mean(found)

@@ -7,13 +7,15 @@ import functools
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.inputs import Seen
+from keras_cr.models.labels import checked_labels
 from keras_cr.models.watch import Watch, raising
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
-from keras_cr.pretraining.batches import seen_views
+from keras_cr.pretraining.batches import seen_views, training_batch
 from keras_cr.rationale import Rationale
 
 
@@ -42,12 +44,7 @@ class PretrainingModel(keras.Model):
             )
         if rationale is not None and not isinstance(rationale, Rationale):
             raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
-        if rationale is not None and rationale.explains_objective and not self.explained:
-            raise ValueError(
-                f"`rationale` must compare with neighbours: the loss of {type(self).__name__} is "
-                "that of a whole batch, and no image has one that could be explained. Received: "
-                f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
-            )
+        self.check_rationale(rationale)
         if not 0 <= momentum <= 1:
             raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
         if total_steps is not None:
@@ -60,6 +57,7 @@ class PretrainingModel(keras.Model):
                 "`auxiliary` must be a list of tasks, such as [Rotation(weight=0.1)]. "
                 f"Received: {wrong[0]!r}"
             )
+        auxiliary = [type(task).from_config(task.get_config()) for task in auxiliary]
         names = [task.name for task in auxiliary]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(
@@ -73,10 +71,25 @@ class PretrainingModel(keras.Model):
         self.auxiliary, self.objective_weight = auxiliary, objective_weight
         self.seed = plain_seed(seed)
 
+    @classmethod
+    def check_rationale(cls, rationale: Rationale | None) -> None:
+        """Raises a ValueError where `rationale` explains a loss that this objective lacks."""
+        if rationale is not None and rationale.explains_objective and not cls.explained:
+            raise ValueError(
+                f"`rationale` must compare with neighbours: the loss of {cls.__name__} is "
+                "that of a batch or of its tasks, and no image has one that could be explained. "
+                "Received: "
+                f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
+            )
+
     @property
     def needs_labels(self) -> bool:
         """Whether batches must hold `label`, for the objective or for an auxiliary task."""
-        return self.labels or any(task.labels for task in self.auxiliary)
+        return bool(self._taught_by_labels)
+
+    @property
+    def _taught_by_labels(self) -> list:
+        return [each for each in (self, *self.auxiliary) if each.labels]
 
     @property
     def metrics(self):
@@ -120,10 +133,32 @@ class PretrainingModel(keras.Model):
                 self.encoder.check_images(images, seen=seen)
 
         watch = Watch(seen_views, check, first_only=True)
-        with raising([watch]):
-            if not isinstance(x, dict | tuple | list):  # views come as a stream
+        labels = Watch(lambda batch: [training_batch(batch, self)["label"]], self._check_labels)
+        with raising([watch, labels]):
+            if isinstance(x, dict | tuple | list):
+                self._check_labels_of(x)
+            else:  # views come as a stream
                 x = watch.data(x, Seen("x", self.encoder.takes_rgb))
+                x = labels.data(x, Seen("label")) if self.needs_labels else x
             return super().fit(x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, x, *args, **kwargs):
+        self._check_labels_of(x)
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def _check_labels_of(self, data) -> None:
+        if self.needs_labels:
+            self._check_labels(training_batch(data, self)["label"])
+
+    def _check_labels(self, labels, seen: Seen | None = None) -> None:
+        """Refuses labels that are no class numbers: a loss would be NaN, or pass them over."""
+        if len(np.shape(labels)) != 1:
+            raise ValueError(
+                f"`label` must be integers (B,), one an image. Received: shape {np.shape(labels)}"
+            )
+        for each in self._taught_by_labels:
+            checked_labels(labels, each.num_classes, "label")
 
     def test_step(self, data):
         raise RuntimeError(

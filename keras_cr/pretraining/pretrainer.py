@@ -22,6 +22,7 @@ from keras_cr.data.augmentation import Augmentation
 from keras_cr.layers import RationalePooling
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.learning_rates import learning_rate_multipliers
+from keras_cr.pretraining.auxiliary.losses import auxiliary_losses
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.batches import image_numbers, training_batch
 from keras_cr.pretraining.model import PretrainingModel
@@ -49,7 +50,8 @@ class Pretrainer(PretrainingModel):
             None: it stays.
         backbone_lr_multiplier: the backbone learns at this multiple of the optimizer's learning
             rate; below 1 for a pretrained backbone under fresh heads.
-        auxiliary: tasks beside the objective, of `keras_cr.pretraining.auxiliary`.
+        auxiliary: tasks beside the objective, of `keras_cr.pretraining.auxiliary`; the pretrainer
+            makes its own copies.
         objective_weight: factor of the objective's loss beside theirs.
         seed: seed of the heads' initial weights.
         **kwargs: as for `keras.Model`.
@@ -205,11 +207,10 @@ class Pretrainer(PretrainingModel):
         logs = {"ssl_loss": outcome.loss, **outcome.logs}
         logs["embedding_std"] = embedding_std(self.encoder.pool(maps[self.views[0]]))
         losses = [self.objective_weight * outcome.loss]
-        for task in self.auxiliary:
-            told = task.objective(self.look, student, batch)
-            losses.append(task.weight * told.loss)
-            named = {"loss": told.loss, **told.logs}
-            logs |= {f"{task.name}_{name}": value for name, value in named.items()}
+        if self.auxiliary:
+            more, told = auxiliary_losses(self, student, batch)
+            losses += more
+            logs |= told
         embedding = None
         if self.rationale is not None:
             with tape.stop_recording():

@@ -32,6 +32,16 @@ def test_options_of_the_rationale_are_part_of_the_run():
     assert Settings().rationale_options is Settings().validation_fraction is None
 
 
+def test_tasks_and_their_weights_are_part_of_the_run():
+    argv = ["--objective", "supervised", "--auxiliary", "rotation=0.1, dcl=1"]
+    settings = parse_settings("doc", [*argv, "--objective-options", "objective_weight=0.9"])
+    assert settings.auxiliary == {"rotation": 0.1, "dcl": 1.0}
+    assert settings.objective_options == {"objective_weight": 0.9}
+    assert json.loads(json.dumps(settings.of_the_run()))["auxiliary"] == settings.auxiliary
+    assert Settings(auxiliary={}) == Settings()
+    assert Settings().auxiliary is None
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -47,6 +57,15 @@ def test_options_of_the_rationale_are_part_of_the_run():
         (["--init", "nowhere.keras"], "no such file: nowhere.keras"),
         (["--epoch", "3"], "unrecognized arguments"),
         (["--validation-fraction", "1"], "--validation-fraction must lie between 0 and 1"),
+        (["--auxiliary", "rotation"], "argument --auxiliary: must be NAME=VALUE"),
+        (["--auxiliary", "rotate=1"], "--auxiliary: rotate: no choice of auxiliary tasks. There"),
+        (["--auxiliary", "dcl=much"], "--auxiliary: `dcl` must be a number. Received: dcl='much'"),
+        (["--auxiliary", "dcl=0"], "--auxiliary: `dcl` must be a positive number"),
+        (["--objective", "pretext"], "--auxiliary must name the tasks that --objective pretext"),
+        (
+            ["--objective", "supervised", "--objective-options", "num_classes=3"],
+            "--objective-options: num_classes: no choice of the objective supervised",
+        ),
         (["--rationale-options", "k"], "argument --rationale-options: must be NAME=VALUE"),
         (["--rationale-options", "kk=3"], "--rationale-options: kk: no choice of a rationale"),
         (["--rationale-options", "k=x"], "--rationale-options: `k` must be a whole number"),

@@ -4,36 +4,37 @@ import keras
 from keras import ops
 
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
+from keras_cr.pretraining.heads import classified, head
 from keras_cr.pretraining.outcome import Outcome
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
 class Rotation(AuxiliaryTask):
-    """Four-way classification of each view turned by 0, 90, 180 or 270 degrees.
+    """Four-way classification of the query view turned by 0, 90, 180 and 270 degrees.
 
     Gidaris et al., "Unsupervised Representation Learning by Predicting Image Rotations", ICLR 2018:
-    a batch holds all four turns of every image. Beside a supervised loss, Maaz et al.,
-    "Self-Supervised Learning for Fine-Grained Visual Categorization", 2021, weigh it .1 to .9.
+    a batch holds all four turns of every image, which costs four passes. Beside a supervised loss
+    of weight .9, Maaz et al., "Self-Supervised Learning for Fine-Grained Visual Categorization",
+    2021, weigh it .1.
 
     Args:
-        weight: factor of the loss beside the objective's.
-        seed: of the head's weights.
         **kwargs: as for `AuxiliaryTask`.
     """
 
     logged = ("accuracy",)
 
     def build(self, channels):
-        initializer = keras.initializers.GlorotUniform(self.seed)
-        self.head = keras.layers.Dense(4, kernel_initializer=initializer, dtype="float32")
-        self.head.build((None, channels))
-        self.built = True
+        self.head = head(channels, (4,), seed=self.seed)
 
-    def objective(self, look, student, batch):
+    def objective(self, pretrainer, student, batch):
         views = batch["query"]
+        if views.shape[1] != views.shape[2]:
+            raise ValueError(
+                "Rotation() turns views by quarters and needs square ones, as "
+                f"keras_cr.data.two_views makes them. Received shape: {tuple(views.shape)}"
+            )
         turned = ops.concatenate([ops.rot90(views, turns, axes=(1, 2)) for turns in range(4)])
-        logits = self.head(ops.mean(look(turned), axis=(1, 2)))
+        logits = self.head(ops.mean(pretrainer.look(turned), axis=(1, 2)))
         turns = ops.repeat(ops.arange(4), ops.shape(views)[0])
-        loss = keras.losses.sparse_categorical_crossentropy(turns, logits, from_logits=True)
-        found = ops.cast(ops.argmax(logits, axis=-1) == turns, "float32")
-        return Outcome(ops.mean(loss), {"accuracy": ops.mean(found)})
+        loss, accuracy = classified(logits, turns)
+        return Outcome(loss, {"accuracy": accuracy})

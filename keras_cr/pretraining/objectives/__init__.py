@@ -1,4 +1,4 @@
-"""The self-supervised objectives, one file each; `OBJECTIVES` finds them by the file's name.
+"""The objectives, one file each; `OBJECTIVES` finds them by the file's name.
 
 `keras_cr/_registration.py` lists every class of the package, and so the objectives.
 """
@@ -7,11 +7,23 @@ from keras_cr._registration import classes_in
 from keras_cr.pretraining.objectives.barlow_twins import BarlowTwins
 from keras_cr.pretraining.objectives.byol import BYOL
 from keras_cr.pretraining.objectives.moco import MoCo
+from keras_cr.pretraining.objectives.pretext import Pretext
 from keras_cr.pretraining.objectives.simclr import SimCLR
 from keras_cr.pretraining.objectives.simsiam import SimSiam
+from keras_cr.pretraining.objectives.supervised import Supervised
 from keras_cr.pretraining.objectives.vicreg import VICReg
 from keras_cr.pretraining.pretrainer import Pretrainer
 
 OBJECTIVES: dict[str, type[Pretrainer]] = classes_in(__name__)
 
-__all__ = ["BYOL", "OBJECTIVES", "BarlowTwins", "MoCo", "SimCLR", "SimSiam", "VICReg"]
+__all__ = [
+    "BYOL",
+    "OBJECTIVES",
+    "BarlowTwins",
+    "MoCo",
+    "Pretext",
+    "SimCLR",
+    "SimSiam",
+    "Supervised",
+    "VICReg",
+]

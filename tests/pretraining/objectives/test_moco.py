@@ -19,7 +19,8 @@ ATTACHMENTS = ("detach_features", "detach_target")
 def batch(number=8, seed=0):
     query = images(number, seed=seed)
     key = (query + np.random.default_rng(seed + 1).normal(0, 20, query.shape)).astype("float32")
-    return {"query": query, "key": key, "index": np.arange(number), "image": query}
+    index = np.arange(number)
+    return {"query": query, "key": key, "index": index, "image": query, "label": index % 4}
 
 
 def moco(rationale=SMALL, dtype=None, optimizer=None, **kwargs):

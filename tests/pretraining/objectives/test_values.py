@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_cr.pretraining import OBJECTIVES, View
+from keras_cr.pretraining import OBJECTIVES, Rotation, View
 
 SIZES = {
     "moco": {"projection_dim": 6, "queue_size": 16},
@@ -12,6 +12,8 @@ SIZES = {
     "simsiam": {"projection_dim": 6, "hidden_dim": 4},
     "barlow_twins": {"projection_dim": 6},
     "vicreg": {"projection_dim": 6},
+    "supervised": {"num_classes": 4},
+    "pretext": {"auxiliary": [Rotation()]},
 }
 
 
@@ -25,7 +27,7 @@ def projections():
     return rng.standard_normal((4, 5, 6)).astype("float32")
 
 
-def loss(name, projections, **options):
+def loss(name, projections, batch=None, **options):
     """Of two students' and two teachers' projections, the students' predictions being 0.5 less."""
     from tests.case import tiny_encoder
 
@@ -33,7 +35,7 @@ def loss(name, projections, **options):
     views = [View(None, None, each, each - 0.5) for each in projections]
     student = dict(zip(("query", "key"), views[:2], strict=True))
     teacher = dict(zip(("query", "key"), views[2:], strict=True))
-    return float(pretrainer.objective(student, teacher, {}).loss)
+    return float(pretrainer.objective(student, teacher, batch or {}).loss)
 
 
 def unit(x):
@@ -90,3 +92,19 @@ def test_vicreg(projections):
     expected = 25 * ((one - two) ** 2).mean() + 25 * (variance(one) + variance(two)) / 2
     expected += covariance(one) + covariance(two)
     assert loss("vicreg", projections) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_supervised(projections, smoothing):
+    logits, labels = projections[0], np.array([0, 5, 2, 2, 3])
+    options = {"num_classes": 6, "label_smoothing": smoothing}
+    shares = np.full((5, 6), smoothing / 6)
+    shares[np.arange(5), labels] += 1 - smoothing
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -(shares * logs).sum(axis=1).mean()
+    found = loss("supervised", projections, {"label": labels}, **options)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_pretext_has_no_loss_of_its_own(projections):
+    assert loss("pretext", projections) == 0
