@@ -21,22 +21,6 @@ LOGGED = (  # what a fit says of itself
 )
 
 
-def neighbour_bank(choices: Rationale, size: int, channels: int, seed=0) -> NeighbourBank:
-    """A built bank of so many embeddings, which are compared as `choices.positives` says."""
-    positives = choices.positives
-    bank = NeighbourBank(
-        size,
-        positives.k,
-        positives.contrast_temperature,
-        positives.contrast,
-        seed=seed,
-        dtype="float32",
-        name="neighbours",
-    )
-    bank.build((None, channels))
-    return bank
-
-
 def explain(choices: Rationale, feature_map, gradients) -> tuple:
     """GradCAM of a loss, and the target it makes.
 
@@ -98,7 +82,7 @@ class Explainer:
         self.fit_loss = choices.fit_loss()
         if isinstance(choices.positives, Neighbours):
             size = choices.positives.bank_size
-            self.bank = neighbour_bank(choices, size, encoder.channels, seed)
+            self.bank = NeighbourBank.of(choices.positives, size, encoder.channels, seed)
 
     def own(self, maps: dict, gradients: dict) -> list[Explained]:
         """The objective's own loss, explained by the feature map of each of its views."""

@@ -11,6 +11,7 @@ from keras import ops
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
+from keras_cr.rationale.choices import Neighbours
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -54,6 +55,21 @@ class NeighbourBank(keras.layers.Layer):
         self.temperature, self.seed = temperature, plain_seed(seed)
         self.contrast = contrast
         self.queue = FeatureQueue(size, seed=seed, dtype="float32", name="queue")
+
+    @classmethod
+    def of(cls, positives: Neighbours, size: int, channels: int, seed=0) -> "NeighbourBank":
+        """A built bank of so many embeddings `(channels,)`, which compares as `positives` says."""
+        bank = cls(
+            size,
+            positives.k,
+            positives.contrast_temperature,
+            positives.contrast,
+            seed=seed,
+            dtype="float32",
+            name="neighbours",
+        )
+        bank.build((None, channels))
+        return bank
 
     def build(self, input_shape):
         self.queue.build(input_shape)

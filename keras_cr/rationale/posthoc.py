@@ -18,7 +18,8 @@ from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.models.streams import checked_batches
 from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
 from keras_cr.rationale.choices import Rationale
-from keras_cr.rationale.explain import explain_neighbours, neighbour_bank
+from keras_cr.rationale.explain import explain_neighbours
+from keras_cr.rationale.neighbours import NeighbourBank
 from keras_cr.rationale.measures import correlation
 
 ROUNDS = 4
@@ -124,7 +125,7 @@ def fit_rationale(
     progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
         embeddings = _in_chunks(encoder.pool, maps, weights)
-        bank = neighbour_bank(rationale, len(embeddings), encoder.channels)
+        bank = NeighbourBank.of(rationale.positives, len(embeddings), encoder.channels)
         bank.enqueue(embeddings, np.arange(len(embeddings)))
         cam, target = _explain(bank, maps, embeddings, rationale)
         if mirrored is not None:
