@@ -19,8 +19,8 @@ from keras_cr.models.streams import checked_batches
 from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
 from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.explain import explain_neighbours
-from keras_cr.rationale.neighbours import NeighbourBank
 from keras_cr.rationale.measures import correlation
+from keras_cr.rationale.neighbours import NeighbourBank
 
 ROUNDS = 4
 MAX_IMAGES = 4096
