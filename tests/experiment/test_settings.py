@@ -21,9 +21,9 @@ def test_flags_change_a_recipes_defaults():
 
 
 def test_options_of_the_rationale_are_part_of_the_run():
-    argv = ["--rationale-options", "k=5, extra_passes=query,temperature=0.2"]
+    argv = ["--rationale-options", "weight=5, extra_passes=query,temperature=0.2"]
     settings = parse_settings("doc", [*argv, "--rationale", "paper"], validation_fraction=0.4)
-    options = {"k": 5, "extra_passes": ["query"], "temperature": 0.2}
+    options = {"weight": 5.0, "extra_passes": ["query"], "temperature": 0.2}
     assert settings.rationale_options == options
     written = json.loads(json.dumps(settings.of_the_run()))
     assert written == settings.of_the_run()
