@@ -1,6 +1,5 @@
 """Choices of a rationale or an objective as text: `k=5,temperature=0.2`."""
 
-import inspect
 import math
 import types
 import typing
@@ -92,14 +91,11 @@ def typed_objective_options(objective: str, options: Mapping[str, Any]) -> dict[
 
 def _arguments(objective: type[Pretrainer]) -> dict[str, type]:
     """What may be told of an objective, and its types; a momentum where there is a twin."""
-    found = {}
-    for kind in (Pretrainer, objective):
-        found |= typing.get_type_hints(kind.__init__)
-    found = {n: _plain(kind) for n, kind in found.items() if n not in (*_OF_A_RUN, "return")}
-    if not objective.taught:
-        found.pop("momentum", None)
-    own = inspect.signature(objective.__init__).parameters
-    return {n: kind for n, kind in found.items() if n in own or n == "momentum"}
+    found = {"momentum": float} if objective.taught else {}
+    for kind in reversed(objective.__mro__):  # of one that refines another: the other's too
+        if issubclass(kind, Pretrainer) and kind is not Pretrainer and "__init__" in vars(kind):
+            found |= typing.get_type_hints(kind.__init__)
+    return {n: _plain(kind) for n, kind in found.items() if n not in (*_OF_A_RUN, "return")}
 
 
 def _plain(kind: Any) -> type:

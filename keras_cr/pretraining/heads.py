@@ -5,11 +5,17 @@ from keras import ops
 from keras_cr.layers import ProjectionHead
 
 
-def head(channels: int, units: tuple[int, ...], batch_norm: str = "none", seed=None):
-    """A built `ProjectionHead` on `(B, channels)` that computes in float32 under every policy."""
-    made = ProjectionHead(units, batch_norm, seed=seed, dtype="float32")
+def head(channels: int, units: tuple[int, ...], batch_norm: str = "none", seed=None, **options):
+    """A built `ProjectionHead` on `(..., channels)` that computes in float32 under every policy."""
+    made = ProjectionHead(units, batch_norm, seed=seed, dtype="float32", **options)
     made.build((None, channels))
     return made
+
+
+def places(feature_map):
+    """A feature map `(B, h, w, C)` as rows of places: `(B, h * w, C)`."""
+    batch, height, width, channels = ops.shape(feature_map)
+    return ops.reshape(feature_map, (batch, height * width, channels))
 
 
 def unit(features):
