@@ -29,11 +29,11 @@ class ProjectionHead(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
 
     Input shape:
-        `(..., C)`.
+        `(B, C)`.
 
     Output shape:
-        `(..., units[-1])`, in the compute dtype; not normalised. `(..., prototypes)`, in -1..1,
-        where there are some.
+        `(B, units[-1])`, in the compute dtype; not normalised. `(B, prototypes)`, in -1..1, where
+        there are some.
 
     Raises:
         ValueError: `units` is empty or holds a number below 1, `prototypes` is negative, or

@@ -6,7 +6,7 @@ from keras_cr.layers import ProjectionHead
 
 
 def head(channels: int, units: tuple[int, ...], batch_norm: str = "none", seed=None, **options):
-    """A built `ProjectionHead` on `(..., channels)` that computes in float32 under every policy."""
+    """A built `ProjectionHead` on `(B, channels)` that computes in float32 under every policy."""
     made = ProjectionHead(units, batch_norm, seed=seed, dtype="float32", **options)
     made.build((None, channels))
     return made
@@ -16,6 +16,13 @@ def places(feature_map):
     """A feature map `(B, h, w, C)` as rows of places: `(B, h * w, C)`."""
     batch, height, width, channels = ops.shape(feature_map)
     return ops.reshape(feature_map, (batch, height * width, channels))
+
+
+def on_places(layer, feature_map):
+    """What a head in training mode makes of each place of a map: `(B, h * w, D)`."""
+    rows = places(feature_map)
+    flat = layer(ops.reshape(rows, (-1, rows.shape[-1])), training=True)
+    return ops.reshape(flat, (-1, rows.shape[1], flat.shape[-1]))
 
 
 def unit(features):

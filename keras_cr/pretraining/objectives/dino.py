@@ -24,7 +24,9 @@ class DINO(Pretrainer):
 
     Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021. The twin
     sees the two large views; each view, small crops too, learns its prototypes of every other view.
-    Ours: the teacher's temperature is constant, and the prototypes learn from the first step.
+    Ours: the head has batch normalisation, an option of the paper's code that it leaves out for the
+    sake of transformers (without it a small convolutional network soon gave all images one uniform
+    target); the teacher's temperature is constant; the prototypes learn from the first step.
 
     Besides the loss it logs `teacher_entropy`, of a view's target relative to a uniform one (1: it
     says nothing), and `prototype_entropy`, the same of the batch's mean target. Where the second is
@@ -93,7 +95,7 @@ class DINO(Pretrainer):
     def make_heads(self, channels):
         units = (self.hidden_dim, self.hidden_dim, self.bottleneck_dim)
         options = {"activation": "gelu", "prototypes": self.prototypes}
-        return {"project": head(channels, units, seed=self.seed, **options)}
+        return {"project": head(channels, units, "hidden", self.seed, **options)}
 
     def objective(self, student, teacher, batch):
         losses, targets = [], {name: self.targets(teacher[name]) for name in self.taught}
