@@ -18,9 +18,8 @@ def places(feature_map):
     return ops.reshape(feature_map, (batch, height * width, channels))
 
 
-def on_places(layer, feature_map):
-    """What a head in training mode makes of each place of a map: `(B, h * w, D)`."""
-    rows = places(feature_map)
+def on_rows(layer, rows):
+    """What a head in training mode makes of each row of `(B, N, C)`: `(B, N, D)`."""
     flat = layer(ops.reshape(rows, (-1, rows.shape[-1])), training=True)
     return ops.reshape(flat, (-1, rows.shape[1], flat.shape[-1]))
 

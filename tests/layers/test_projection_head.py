@@ -28,7 +28,7 @@ def test_prototypes():
     head = ProjectionHead((1, 2), activation="gelu", prototypes=2)
     head.build((None, 1))
     directions = np.array([[3.0, 0.0], [4.0, 0.5]])  # of lengths 5 and 0.5
-    weights = [[[1.0]], [0.0], [[2.0, 0.0]], [0.0, 1.0], directions]
+    weights = [directions, [[1.0]], [0.0], [[2.0, 0.0]], [0.0, 1.0]]
     head.set_weights(list(map(np.array, weights)))
     hidden = -0.5 * (1 + math.erf(-0.5 / math.sqrt(2))) / 2
     bottleneck = np.array([2 * hidden, 1.0]) / np.hypot(2 * hidden, 1.0)

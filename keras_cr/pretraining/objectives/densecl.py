@@ -10,7 +10,7 @@ from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.batches import image_numbers
-from keras_cr.pretraining.heads import on_places, places, unit
+from keras_cr.pretraining.heads import on_rows, places, unit
 from keras_cr.pretraining.objectives.moco import MoCo
 from keras_cr.pretraining.outcome import added
 from keras_cr.pretraining.twin import gather
@@ -58,7 +58,7 @@ class DenseCL(MoCo):
         return super().make_heads(channels) | {"dense": super().make_heads(channels)["project"]}
 
     def see(self, feature_map, heads):
-        dense = on_places(heads["dense"], feature_map)
+        dense = on_rows(heads["dense"], places(feature_map))
         return dataclasses.replace(super().see(feature_map, heads), dense=dense)
 
     def objective(self, student, teacher, batch):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_cr.pretraining.heads import on_places
+from keras_cr.pretraining.heads import on_rows, places
 from keras_cr.pretraining.matching import matched_places, view_box
 from keras_cr.pretraining.objectives.dino import DINO
 
@@ -30,7 +30,7 @@ class PatchWise(DINO):
     logged = (*DINO.logged, "matched_places")
 
     def see(self, feature_map, heads):
-        dense = on_places(heads["project"], feature_map)
+        dense = on_rows(heads["project"], places(feature_map))
         return dataclasses.replace(super().see(feature_map, heads), dense=dense)
 
     def objective(self, student, teacher, batch):

@@ -35,7 +35,7 @@ def test_value_and_center():
     query, key, slow_query, slow_key = rng.uniform(-0.3, 0.3, (4, 5, 12)).astype("float32")
     crops = rng.uniform(-0.3, 0.3, (5, 2, 12)).astype("float32")
     center = rng.uniform(-0.1, 0.1, 12).astype("float32")
-    dino = small("dino", tiny_encoder(), rationale=None)
+    dino = small("dino", tiny_encoder(), rationale=None, small_crops=2)
     dino.distillations["projected"].center.assign(center)
     student = {"query": seen(query), "key": seen(key), "small": seen(crops.reshape(10, 12))}
     teacher = {"query": seen(slow_query), "key": seen(slow_key)}
@@ -64,11 +64,11 @@ def test_value_and_center():
 def test_small_crops_are_trained_on():
     data, losses = batch(), []
     for crops in (data["small"], 255 - data["small"]):
-        dino = small("dino", tiny_encoder(), rationale=None)
+        dino = small("dino", tiny_encoder(), rationale=None, small_crops=2)
         dino.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
         losses.append(dino.train_on_batch(data | {"small": crops}, return_dict=True)["ssl_loss"])
     assert losses[0] != losses[1]
-    assert small("dino", tiny_encoder(), small_crops=0).views == ("query", "key")
+    assert (dino.views, DINO.views) == (("query", "key", "small"), ("query", "key"))
     with pytest.raises(ValueError, match="small_crops=2.*3, 16, 16, 3"):
         dino.train_on_batch(data | {"small": np.repeat(data["small"][:, :1], 3, axis=1)})
     del data["small"]
@@ -87,13 +87,15 @@ def test_defaults_are_the_papers():
         DINO(tiny_encoder(), teacher_temperature=0)
 
 
-@pytest.mark.parametrize("name", ["dino", "patch_wise"])
-def test_it_does_not_collapse(name):
-    """32 images, found among each other: targets differ from image to image, and agree in views."""
+@pytest.mark.parametrize(("name", "crops"), [("dino", 0), ("patch_wise", 1)])
+def test_it_does_not_collapse(name, crops):
+    """Targets differ from image to image, and agree in views."""
     rng, whole = np.random.default_rng(0), images(32)
     box = np.broadcast_to(np.float32([0, 0, 1, 1]), (32, 4))
     fixed = {f"{view}_box": box for view in ("query", "key")}
     fixed |= {f"{view}_flip": np.zeros(32, bool) for view in ("query", "key")}
+    fixed |= {"small": whole[:, None, :16, :16], "small_flip": np.zeros((32, 1), bool)}
+    fixed["small_box"] = np.broadcast_to(np.float32([0, 0, 0.5, 0.5]), (32, 1, 4))
 
     def views():
         while True:
@@ -101,7 +103,7 @@ def test_it_does_not_collapse(name):
             yield fixed | dict(zip(("query", "key"), noisy.astype("float32"), strict=True))
 
     keras.utils.set_random_seed(0)
-    sizes = {"prototypes": 64, "hidden_dim": 32, "bottleneck_dim": 16, "small_crops": 0}
+    sizes = {"prototypes": 64, "hidden_dim": 32, "bottleneck_dim": 16, "small_crops": crops}
     pretrainer = small(name, tiny_encoder(), rationale=None, momentum=0.95, **sizes)
     pretrainer.compile(keras.optimizers.SGD(0.05, momentum=0.9))
     signature = {key: tf.TensorSpec(each.shape, each.dtype) for key, each in next(views()).items()}

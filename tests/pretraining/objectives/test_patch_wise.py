@@ -84,7 +84,7 @@ def test_value():
         "small_flip": [[False, False], [False, True]],
     }
     data = {name: np.asarray(each) for name, each in data.items()}
-    pretrainer = small("patch_wise", tiny_encoder(), rationale=None, prototypes=3)
+    pretrainer = small("patch_wise", tiny_encoder(), rationale=None, prototypes=3, small_crops=2)
     centers = {"projected": rng.uniform(-0.1, 0.1, 3), "dense": rng.uniform(-0.1, 0.1, 3)}
     for name, center in centers.items():
         pretrainer.distillations[name].center.assign(center)
@@ -129,7 +129,7 @@ def test_value():
 def test_it_needs_boxes():
     data = batch()
     del data["small_flip"]
-    pretrainer = small("patch_wise", tiny_encoder(), rationale=None)
+    pretrainer = small("patch_wise", tiny_encoder(), rationale=None, small_crops=2)
     pretrainer.compile("sgd", run_eagerly=True)
     with pytest.raises(ValueError, match=r"PatchWise needs 'small_flip'.*boxes=True"):
         pretrainer.train_on_batch(data)

@@ -12,10 +12,10 @@ SIZES = {
     "simsiam": {"projection_dim": 6, "hidden_dim": 4},
     "barlow_twins": {"projection_dim": 6},
     "vicreg": {"projection_dim": 6},
-    "dino": {"prototypes": 12, "hidden_dim": 8, "bottleneck_dim": 6, "small_crops": 2},
+    "dino": {"prototypes": 12, "hidden_dim": 8, "bottleneck_dim": 6, "small_crops": 0},
     "densecl": {"projection_dim": 6, "queue_size": 16},
-    "patch_wise": {"prototypes": 12, "hidden_dim": 8, "bottleneck_dim": 6, "small_crops": 2},
-    "lejepa": {"projection_dim": 6, "hidden_dim": 8, "directions": 16, "small_crops": 2},
+    "patch_wise": {"prototypes": 12, "hidden_dim": 8, "bottleneck_dim": 6, "small_crops": 0},
+    "lejepa": {"projection_dim": 6, "hidden_dim": 8, "directions": 16, "small_crops": 0},
 }
 
 
