@@ -156,6 +156,20 @@ class Augmentation:
         query = cls(scale=(0.08, 1.0), saturation=0.2, kernel=0.1, blur=1.0)
         return query, dataclasses.replace(query, blur=0.1, solarize=0.2)
 
+    @classmethod
+    def dino(cls) -> tuple["Augmentation", "Augmentation"]:
+        """Returns DINO's two augmentations for convolutional networks (arXiv 2104.14294).
+
+        BYOL's, but for a larger least crop and a blur without a limit of its kernel.
+        """
+        pair = cls.byol()
+        return tuple(dataclasses.replace(each, scale=(0.14, 1.0), kernel=None) for each in pair)
+
+    @classmethod
+    def lejepa(cls) -> "Augmentation":
+        """Returns the augmentation of LeJEPA's large views (arXiv 2511.08544)."""
+        return cls(scale=(0.3, 1.0), saturation=0.2, solarize=0.2)
+
     def apply(self, image: tf.Tensor, image_size: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws one view of one image; usable in a graph.
 
@@ -214,7 +228,7 @@ class Augmentation:
 
     def render(self, image: tf.Tensor, image_size: int, plan: ViewPlan) -> tf.Tensor:
         """Makes the view that `plan`, without leading axes, describes; else as `apply`."""
-        view = _crop(image, image_size, self._crop_box(tf.shape(image), plan))
+        view = _crop(image, image_size, self.crop_box(tf.shape(image), plan))
         view = tf.cond(plan.recolor, lambda: _recolor(view, plan), lambda: view)
         view = tf.cond(plan.blur, lambda: self._blur(view, plan.sigma), lambda: view)
         if self.solarize:
@@ -223,8 +237,11 @@ class Augmentation:
         view = tf.clip_by_value(view, 0.0, 255.0)  # the blur's rounding
         return tf.ensure_shape(view, (image_size, image_size, 3))
 
-    def _crop_box(self, shape: tf.Tensor, plan: ViewPlan) -> tf.Tensor:
-        """y, x, height, width of the first try that fits into the image, else the central crop."""
+    def crop_box(self, shape: tf.Tensor, plan: ViewPlan) -> tf.Tensor:
+        """Where the view that `plan` describes lies in an image of `shape`: (4,) int32 pixels.
+
+        y, x, height, width of the first try that fits into the image, else of the central crop.
+        """
         sides = tf.cast(shape[:2], tf.float32)
         sizes = tf.maximum(tf.round(plan.crops * tf.sqrt(tf.reduce_prod(sides))), 1.0)
         central = tf.minimum(sides, sides[::-1] * [1 / self.ratio[0], self.ratio[1]])

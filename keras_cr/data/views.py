@@ -34,6 +34,7 @@ def two_views(
     small_size: int = 96,
     small_augmentation: Augmentation | None = None,
     labels: bool = False,
+    boxes: bool = False,
     cache: str | os.PathLike | None = None,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of two views of each image, for a pretrainer's `fit`.
@@ -60,6 +61,8 @@ def two_views(
         small_augmentation: What makes a small view; None takes the query's, with crops of 5 to 14 %
             of the image's area.
         labels: Whether batches hold the images' labels, for supervised objectives and tasks.
+        boxes: Whether batches say where in its image each view lies, for objectives that match
+            places of two views. The views are the same.
         cache: Keeps decoded images, so that each file is decoded once: `"memory"`, while `dataset`
             lives, or a folder, for later runs too. See `keras_cr.data.cache`. None decodes a file
             in every epoch. The batches are the same.
@@ -67,8 +70,10 @@ def two_views(
     Returns:
         A `tf.data.Dataset` of dicts: `query` and `key` (B, image_size, image_size, 3) float32 RGB
         in 0..255, `index` (B,) int32, the images' positions in the dataset, and perhaps `image`,
-        of the views' shape, `small` (B, small_crops, small_size, small_size, 3), and `label` (B,)
-        int32.
+        of the views' shape, `small` (B, small_crops, small_size, small_size, 3), `label` (B,)
+        int32, and, with `boxes`, `query_box` (B, 4) float32, the crop's top, left, bottom and right
+        as fractions of the image, `query_flip` (B,) bool, whether the crop was flipped, the same
+        of the key, and `small_box`, `small_flip` (B, small_crops, ...).
 
     Raises:
         ValueError: The dataset holds fewer images than one batch, an argument is out of range, or
@@ -108,7 +113,8 @@ def two_views(
 
     def views(index, plan):
         image = read(index)
-        query, key, *small = _render(kinds, image, sizes, plan)
+        plans = _unstacked(plan)
+        query, key, *small = _render(kinds, image, sizes, plans)
         batch = {"query": query, "key": key, "index": index}
         if whole_images:
             batch["image"] = whole_image(image, image_size)
@@ -116,6 +122,8 @@ def two_views(
             batch["small"] = tf.stack(small)
         if labels:
             batch["label"] = numbers[index]
+        if boxes:
+            batch |= _places(kinds, tf.shape(image), plans)
         return batch
 
     epoch_numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
@@ -156,7 +164,7 @@ def random_views(
     read = image_reader(dataset, cache)
 
     def view(index, plan):
-        return (*_render([augmentation], read(index), [image_size], plan), index)
+        return (*_render([augmentation], read(index), [image_size], _unstacked(plan)), index)
 
     return _batched(plans, view, batch_size, whole=False)
 
@@ -219,13 +227,30 @@ def _plan(kinds: list[Augmentation], draws: tf.Tensor) -> ViewPlan:
     return ViewPlan(*(tf.concat(values, axis=1) for values in zip(*plans, strict=True)))
 
 
-def _render(kinds, image: tf.Tensor, sizes: list[int], plan: ViewPlan) -> list[tf.Tensor]:
-    """The views of one image that a plan, with one leading axis, describes."""
-    plans = zip(*(tf.unstack(value, axis=0) for value in plan), strict=True)
-    return [
-        kind.render(image, size, ViewPlan(*each))
-        for kind, size, each in zip(kinds, sizes, plans, strict=True)
-    ]
+def _unstacked(plan: ViewPlan) -> list[ViewPlan]:
+    """The plans of one image's views, of one with a leading axis."""
+    return list(map(ViewPlan, *(tf.unstack(value, axis=0) for value in plan)))
+
+
+def _render(kinds, image: tf.Tensor, sizes: list[int], plans: list[ViewPlan]) -> list[tf.Tensor]:
+    """The views of one image."""
+    parts = zip(kinds, sizes, plans, strict=True)
+    return [kind.render(image, size, plan) for kind, size, plan in parts]
+
+
+def _places(kinds, shape: tf.Tensor, plans: list[ViewPlan]) -> dict[str, tf.Tensor]:
+    """Where in its image each view lies, and whether it is flipped, by name."""
+    pixels = [kind.crop_box(shape, plan) for kind, plan in zip(kinds, plans, strict=True)]
+    pixels = tf.cast(tf.stack(pixels), tf.float32)
+    corners = tf.concat([pixels[:, :2], pixels[:, :2] + pixels[:, 2:]], axis=1)
+    corners /= tf.tile(tf.cast(shape[:2], tf.float32), [2])
+    of_all = {"box": corners, "flip": tf.stack([plan.flip for plan in plans])}
+    found = {}
+    for name, values in of_all.items():
+        found |= {f"query_{name}": values[0], f"key_{name}": values[1]}
+        if len(kinds) > 2:
+            found[f"small_{name}"] = values[2:]
+    return found
 
 
 def _batched(pairs: tf.data.Dataset, views, batch_size: int, whole: bool = True):

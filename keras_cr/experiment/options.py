@@ -1,6 +1,5 @@
 """Choices of a rationale or an objective as text: `k=5,temperature=0.2`."""
 
-import inspect
 import math
 import types
 import typing
@@ -115,14 +114,12 @@ def typed_auxiliary(tasks: Mapping[str, Any]) -> dict[str, float]:
 
 def _arguments(objective: type[Pretrainer]) -> dict[str, type]:
     """What may be told of an objective, and its types; a momentum where there is a twin."""
-    found = {}
-    for kind in (Pretrainer, objective):
-        found |= typing.get_type_hints(kind.__init__)
-    found = {n: _plain(kind) for n, kind in found.items() if n not in (*_OF_A_RUN, "return")}
-    if not objective.taught:
-        found.pop("momentum", None)
-    own = inspect.signature(objective.__init__).parameters
-    return {n: kind for n, kind in found.items() if n in own or n in _OF_EVERY}
+    every = typing.get_type_hints(Pretrainer.__init__)
+    found = {name: every[name] for name in _OF_EVERY if name != "momentum" or objective.taught}
+    for kind in reversed(objective.__mro__):  # of one that refines another: the other's too
+        if issubclass(kind, Pretrainer) and kind is not Pretrainer and "__init__" in vars(kind):
+            found |= typing.get_type_hints(kind.__init__)
+    return {n: _plain(kind) for n, kind in found.items() if n not in (*_OF_A_RUN, "return")}
 
 
 def _plain(kind: Any) -> type:

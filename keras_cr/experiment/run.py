@@ -243,6 +243,7 @@ class Run:
                 small_crops=pretrainer.small_crops,
                 small_size=round(settings.image_size * _SMALL_SIDE),
                 labels=pretrainer.needs_labels,
+                boxes=pretrainer.boxes,
                 cache=settings.cache,
             )
             with Progress("Training", settings.epochs * steps, done=first_epoch * steps) as bar:

@@ -6,22 +6,30 @@ from keras_cr.pretraining.twin import gather
 
 
 def training_batch(data, pretrainer) -> dict:
-    """`unpack_views`, with the labels and small crops that a pretrainer needs.
+    """`unpack_views`, with the labels, small crops and boxes that a pretrainer needs.
 
     Raises:
         ValueError: the batch holds no two views, or not what the objective or a task needs.
     """
     batch = unpack_views(data)
+    crops = pretrainer.small_crops
     needs = {
         "label": pretrainer.needs_labels and "two_views(..., labels=True)",
-        "small": "small" in pretrainer.views and "two_views(..., small_crops=...)",
+        "small": crops and f"two_views(..., small_crops={crops})",
     }
+    boxes = pretrainer.boxes and "two_views(..., boxes=True)"
+    needs |= {f"{view}_{what}": boxes for view in pretrainer.views for what in ("box", "flip")}
     for name, maker in needs.items():
         if maker and name not in batch:
             raise ValueError(
                 f"{type(pretrainer).__name__} needs {name!r} beside the views, as "
                 f"keras_cr.data.{maker} makes it. Received: {sorted(batch)}"
             )
+    if crops and batch["small"].shape[1] != crops:
+        raise ValueError(
+            f"{type(pretrainer).__name__} was built with small_crops={crops}; batches must hold as "
+            f"many of each image. Received: 'small' of shape {tuple(batch['small'].shape)}"
+        )
     return batch
 
 

@@ -6,11 +6,23 @@ from keras import ops
 from keras_cr.layers import ProjectionHead
 
 
-def head(channels: int, units: tuple[int, ...], batch_norm: str = "none", seed=None):
+def head(channels: int, units: tuple[int, ...], batch_norm: str = "none", seed=None, **options):
     """A built `ProjectionHead` on `(B, channels)` that computes in float32 under every policy."""
-    made = ProjectionHead(units, batch_norm, seed=seed, dtype="float32")
+    made = ProjectionHead(units, batch_norm, seed=seed, dtype="float32", **options)
     made.build((None, channels))
     return made
+
+
+def places(feature_map):
+    """A feature map `(B, h, w, C)` as rows of places: `(B, h * w, C)`."""
+    batch, height, width, channels = ops.shape(feature_map)
+    return ops.reshape(feature_map, (batch, height * width, channels))
+
+
+def on_rows(layer, rows):
+    """What a head in training mode makes of each row of `(B, N, C)`: `(B, N, D)`."""
+    flat = layer(ops.reshape(rows, (-1, rows.shape[-1])), training=True)
+    return ops.reshape(flat, (-1, rows.shape[1], flat.shape[-1]))
 
 
 def unit(features):

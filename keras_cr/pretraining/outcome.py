@@ -19,13 +19,15 @@ class View:
     """What a network makes of a view, float32: map `(B, h, w, C)`, the others `(B, D)`.
 
     `projected` is what the head `project` makes of `pooled`, the map's average, and `predicted`
-    what `predict` makes of that; without such a head each is the one before.
+    what `predict` makes of that; without such a head each is the one before. `dense`,
+    `(B, h * w, D)`, is what heads make of each place, for an objective whose `see` adds it.
     """
 
     map: Any
     pooled: Any
     projected: Any
     predicted: Any
+    dense: Any = None
 
 
 def added(*losses):

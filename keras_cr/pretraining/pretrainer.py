@@ -58,9 +58,10 @@ class Pretrainer(PretrainingModel):
 
     `fit` takes batches that are a dict with the views by name (`query` and `key`, two views of
     every image, `(B, H, W, 3)`, RGB 0..255), optionally `index` (integers `(B,)`, which image each
-    row is), `label`, `small` (small crops, `(B, n, h, w, 3)`) and `image` (the whole images, of the
-    views' shape), which `Rationale(Neighbours())` needs unless it compares views; or a tuple of
-    query, key, index and image in that order. `keras_cr.data.two_views` makes such batches.
+    row is), `label`, `small` (small crops, `(B, n, h, w, 3)`), `query_box`, `query_flip` and the
+    like (where each view lies in its image) and `image` (the whole images, of the views' shape),
+    which `Rationale(Neighbours())` needs unless it compares views; or a tuple of query, key, index
+    and image in that order. `keras_cr.data.two_views` makes such batches.
 
     Every step logs `loss`, `ssl_loss` (the objective's), its own scalars, those of the auxiliary
     tasks, `embedding_std` (standard deviation of the average-pooled, unit-length embedding over the
@@ -76,11 +77,12 @@ class Pretrainer(PretrainingModel):
             objective's own loss and it has none for each image.
     """
 
-    views: tuple[str, ...] = ("query", "key")  # trained on; "small": all small crops
+    views: tuple[str, ...] = ("query", "key")  # trained on; and "small", if there are small crops
     taught: tuple[str, ...] = ()  # seen by the momentum twin; () builds none
     explained: tuple[str, ...] = ("query",)  # what Rationale.paper() explains; (): no loss an image
     logged: tuple[str, ...] = ()  # names of the objective's own scalars
     labels: bool = False  # whether batches must hold `label`
+    boxes: bool = False  # whether batches must hold where in the image each view lies
     small_crops: int = 0  # of every image, in batches
     augmentation = staticmethod(Augmentation.moco_v2)
 
@@ -107,6 +109,8 @@ class Pretrainer(PretrainingModel):
             seed,
             **kwargs,
         )
+        if self.small_crops:
+            self.views = (*self.views, "small")
         self.average = RationalePooling(normalize=False, dtype="float32", name="average")
         self.heads = self.make_heads(encoder.channels)
         self.twin = Twin(encoder.backbone, self.heads, name="twin") if self.taught else None
@@ -158,7 +162,7 @@ class Pretrainer(PretrainingModel):
         return View(feature_map, pooled, projected, predicted)
 
     def teach(self, batch: dict) -> dict[str, View]:
-        """Moves the twin after the trained network, and shows it its views."""
+        """Moves the twin after the trained network, and shows it its views; outside of any tape."""
         if self.twin is None:
             return {}
         momentum = self.momentum
@@ -169,8 +173,7 @@ class Pretrainer(PretrainingModel):
         for name in self.taught:
             images = ops.cast(batch[name], self.encoder.compute_dtype)
             feature_map = ops.cast(self.twin(images), "float32")
-            view = self.see(feature_map, self.twin.heads)
-            seen[name] = View(*map(tf.stop_gradient, vars(view).values()))
+            seen[name] = self.see(feature_map, self.twin.heads)
         return seen
 
     def train_step(self, data):

@@ -142,6 +142,29 @@ def test_small_crops_come_beside_the_views_and_leave_them_alone():
     assert len(np.unique(small.reshape(120, -1), axis=0)) > 110
 
 
+def test_boxes_say_where_views_lie_and_leave_them_alone():
+    y, x = np.mgrid[:60, :80].astype("uint8")
+    data = dataset(40, images=np.repeat(np.stack([y, x, x], -1)[None], 40, axis=0))
+    options = {"batch_size": 40, "small_crops": 1, "small_size": 12}
+    options["augmentation"] = replace(STILL, scale=(0.2, 1.0), ratio=(0.7, 1.4), flip=0.5)
+    (without,), (batch,) = batches(data, **options), batches(data, boxes=True, **options)
+    for name, values in without.items():
+        np.testing.assert_array_equal(values, batch[name])
+    for view in ("query", "key", "small"):
+        box = batch[f"{view}_box"] * [60, 80, 60, 80]
+        flip = batch[f"{view}_flip"]
+        assert (box.dtype.kind, flip.dtype) == ("f", bool)
+        assert 0.2 < flip.mean() < 0.8
+        np.testing.assert_allclose(box, np.round(box), atol=1e-4)  # whole pixels
+        edges = [batch[view][..., 0, 0, 0], batch[view][..., 0, 0, 1]]
+        edges += [batch[view][..., -1, -1, 0] + 1, batch[view][..., -1, -1, 1] + 1]
+        edges = np.stack(edges, axis=-1)
+        mirrored = np.stack([batch[view][..., 0, -1, 1], batch[view][..., 0, 0, 1] + 1], axis=-1)
+        edges[..., 1::2] = np.where(flip[..., None], mirrored, edges[..., 1::2])
+        pixel = (box[..., 2:] - box[..., :2]).max() / (12 if view == "small" else 24)
+        np.testing.assert_allclose(edges, box, atol=max(pixel / 2, 0.5) + 0.1)
+
+
 def test_a_pretrainer_leaves_small_crops_unused():
     gray = replace(STILL, grayscale=1.0)
     options = {"small_crops": 1, "small_size": 32, "small_augmentation": gray}

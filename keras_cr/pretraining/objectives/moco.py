@@ -85,14 +85,16 @@ class MoCo(Pretrainer):
 
     def objective(self, student, teacher, batch):
         queries, keys = unit(student["query"].projected), unit(teacher["key"].projected)
-        exclude = None
-        if self.mask_same_image and "index" in batch:
-            exclude = self.queue.same_image(batch["index"])
-        logits = info_nce_logits(
-            ops.sum(queries * keys, axis=-1), self.queue(queries), self.temperature, exclude=exclude
-        )
+        positives, exclude = ops.sum(queries * keys, axis=-1), self.excluded(batch)
+        logits = info_nce_logits(positives, self.queue(queries), self.temperature, exclude=exclude)
         found = ops.cast(ops.argmax(logits, axis=-1) == 0, "float32")
         return Outcome(ops.mean(info_nce(logits)), {"contrastive_accuracy": ops.mean(found)})
+
+    def excluded(self, batch: dict):
+        """Which old keys are no negatives of which image: `(B, queue_size)`, or None."""
+        if self.mask_same_image and "index" in batch:
+            return self.queue.same_image(batch["index"])
+        return None
 
     def after_step(self, teacher, batch):
         keys = unit(teacher["key"].projected)

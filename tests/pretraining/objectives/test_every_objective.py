@@ -1,5 +1,7 @@
 """What holds for every objective, with the rationale on and off."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -17,8 +19,13 @@ def compiled(name, rationale=SMALL, **options):
     return pretrainer
 
 
-def test_sizes_are_there_for_all():
+def test_sizes_and_rows_of_the_page_are_there_for_all():
     assert set(SIZES) == set(OBJECTIVES)
+    page = (pathlib.Path(__file__).parents[3] / "docs" / "objectives.md").read_text()
+    for name, objective in OBJECTIVES.items():
+        (row,) = [row for row in page.splitlines() if row.startswith(f"| `{name}` |")]
+        assert f"| `{objective.__name__}` |" in row
+        assert ("| yes |" in row) == bool(objective.explained)
 
 
 @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"moco"}))

@@ -20,7 +20,18 @@ def batch(number=8, seed=0):
     query = images(number, seed=seed)
     key = (query + np.random.default_rng(seed + 1).normal(0, 20, query.shape)).astype("float32")
     index = np.arange(number)
-    return {"query": query, "key": key, "index": index, "image": query, "label": index % 4}
+    made = {"query": query, "key": key, "index": index, "image": query, "label": index % 4}
+    made["small"] = np.stack([query[:, :16, :16], key[:, 16:, 16:]], axis=1)
+    for view, box in {
+        "query": (0, 0, 1, 1),
+        "key": (0, 0, 1, 1),
+        "small": (0, 0, 0.5, 0.5),
+    }.items():
+        shape = (number, 2) if view == "small" else (number,)
+        made[f"{view}_box"] = np.broadcast_to(np.float32(box), (*shape, 4))
+        made[f"{view}_flip"] = np.zeros(shape, bool)
+    made["small_box"] = made["small_box"] + np.float32([[0], [0.5]])
+    return made
 
 
 def moco(rationale=SMALL, dtype=None, optimizer=None, **kwargs):

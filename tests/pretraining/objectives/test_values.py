@@ -14,6 +14,10 @@ SIZES = {
     "vicreg": {"projection_dim": 6},
     "supervised": {"num_classes": 4},
     "pretext": {"auxiliary": [Rotation()]},
+    "dino": {"prototypes": 12, "hidden_dim": 8, "bottleneck_dim": 6, "small_crops": 0},
+    "densecl": {"projection_dim": 6, "queue_size": 16},
+    "patch_wise": {"prototypes": 12, "hidden_dim": 8, "bottleneck_dim": 6, "small_crops": 0},
+    "lejepa": {"projection_dim": 6, "hidden_dim": 8, "directions": 16, "small_crops": 0},
 }
 
 

@@ -1,0 +1,68 @@
+"""Self-distillation over prototypes: the loss and the centre of DINO."""
+
+import keras
+from keras import ops
+
+from keras_cr.pretraining.twin import gather
+from keras_cr.rationale.measures import relative_entropy
+
+
+class Distillation(keras.layers.Layer):
+    """Cross-entropy of a student's prototypes and a teacher's, which are centred and sharpened.
+
+    Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021, equations
+    1 to 4. Centring keeps one prototype from taking all images, sharpening keeps all from being
+    alike; each prevents what the other one encourages.
+
+    Args:
+        prototypes: their number.
+        temperature: of the student's softmax.
+        teacher_temperature: of the teacher's; lower, so that its targets are sharper.
+        center_momentum: share of the centre that is kept at each step.
+        **kwargs: as for `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        prototypes: int,
+        temperature: float,
+        teacher_temperature: float,
+        center_momentum: float,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.temperature, self.teacher_temperature = temperature, teacher_temperature
+        self.center_momentum = center_momentum
+        self.center = self.add_weight(
+            name="center",
+            shape=(prototypes,),
+            initializer="zeros",
+            dtype="float32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self.built = True
+
+    def targets(self, outputs):
+        """The teacher's distributions, of its outputs `(..., prototypes)`."""
+        return ops.softmax((outputs - self.center) / self.teacher_temperature, axis=-1)
+
+    def call(self, targets, outputs):
+        """The loss of each row, `(...)`, of targets and the student's outputs."""
+        return -ops.sum(targets * ops.log_softmax(outputs / self.temperature, axis=-1), axis=-1)
+
+    def move_center(self, *outputs):
+        """Moves the centre to the mean of the teacher's outputs, the same on all replicas."""
+        rows = [ops.reshape(each, (-1, each.shape[-1])) for each in outputs]
+        seen = ops.mean(gather(ops.concatenate(rows)), axis=0)
+        kept = self.center_momentum
+        self.center.assign(kept * self.center + (1.0 - kept) * seen)
+
+    @staticmethod
+    def measures(targets) -> dict:
+        """How unsure the targets of a batch are, and how evenly they use the prototypes."""
+        used = ops.mean(targets, axis=0, keepdims=True)
+        return {
+            "teacher_entropy": ops.mean(relative_entropy(targets)),
+            "prototype_entropy": ops.mean(relative_entropy(used)),
+        }
