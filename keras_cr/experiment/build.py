@@ -137,7 +137,7 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
     if settings.rationale == "off":
         return None
     options = settings.rationale_options or {}
-    rationale = named_rationale(settings.rationale, options)
+    rationale = named_rationale(settings.rationale, options, settings.objective)
     if not rationale.explains_objective:
         most = max((num_images - 1) // 2, 1)
         k = options.get("k", min(rationale.positives.k, most))

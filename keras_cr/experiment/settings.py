@@ -56,7 +56,7 @@ class Settings:
         objective_options: arguments of its class that differ from its settings for small data
             (`small_data`), by name; None: none.
         rationale: `on`, `off` (the plain objective), `paper` (two views as the positive) or
-            `reference` (the release's formulas).
+            `reference` (the formulas of the release's path for MoCo, or for `byol`).
         rationale_options: choices of a `keras_cr.rationale.Rationale` that differ from what
             `rationale` names, by name; None: none.
         refit: `on` fits the branch of `rationale="on"` once more when the backbone is trained, to
@@ -203,7 +203,7 @@ class Settings:
             )
         try:
             options = typed_options(self.rationale_options)
-            named_rationale(self.rationale, options)
+            named_rationale(self.rationale, options, self.objective)
         except ValueError as error:
             raise ValueError(f"`rationale_options`: {error}") from error
         object.__setattr__(self, "rationale_options", options or None)
@@ -220,7 +220,8 @@ class Settings:
         """Whether the branch is fitted once more after training: where a frozen one can be."""
         if self.refit == "off" or self.rationale != "on":
             return False
-        return named_rationale(self.rationale, self.rationale_options).whole_images
+        options = self.rationale_options
+        return named_rationale(self.rationale, options, self.objective).whole_images
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""

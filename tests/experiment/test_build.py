@@ -32,6 +32,15 @@ def test_options_change_what_the_rationale_names():
     assert rationale(rationale="off") is None
 
 
+def test_the_reference_is_that_of_the_objective():
+    byol = {"rationale": "reference", "objective": "byol"}
+    assert rationale(**byol) == Rationale.reference("byol")
+    changed = rationale(**byol, rationale_options={"weight": 1})
+    assert changed == dataclasses.replace(Rationale.reference("byol"), weight=1.0)
+    assert rationale(rationale="reference", objective="simclr") == Rationale.reference()
+    assert not Settings(**byol).refits
+
+
 def test_the_data_bound_what_was_not_named():
     assert rationale() == Rationale(Neighbours(bank_size=256))
     assert rationale(12) == Rationale(Neighbours(k=5, bank_size=8))
