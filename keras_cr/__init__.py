@@ -20,6 +20,7 @@ _SUBPACKAGES = (
     "layers",
     "losses",
     "models",
+    "optimizers",
     "presets",
     "pretraining",
     "rationale",

@@ -18,6 +18,7 @@ from keras_cr._imports import around_import
 
 PACKAGE = "keras_cr"
 CLASSES = {  # every registered class and the module that registers it
+    "AdamW": "keras_cr.optimizers.adamw",
     "BYOL": "keras_cr.pretraining.objectives.byol",
     "BarlowTwins": "keras_cr.pretraining.objectives.barlow_twins",
     "ChannelRescaling": "keras_cr.layers.channel_rescaling",
@@ -29,6 +30,7 @@ CLASSES = {  # every registered class and the module that registers it
     "EmbeddingStandardization": "keras_cr.layers.standardization",
     "FeatureQueue": "keras_cr.layers.feature_queue",
     "Inpainting": "keras_cr.pretraining.auxiliary.inpainting",
+    "LARS": "keras_cr.optimizers.lars",
     "LeJEPA": "keras_cr.pretraining.objectives.lejepa",
     "MoCo": "keras_cr.pretraining.objectives.moco",
     "NeighbourBank": "keras_cr.rationale.neighbours",

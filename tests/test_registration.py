@@ -23,6 +23,7 @@ from keras_cr.layers import (
 )
 from keras_cr.losses import RationaleFit
 from keras_cr.models import CommonRationaleClassifier, ResNet, SqueezeNet
+from keras_cr.optimizers import LARS
 from keras_cr.pretraining import MoCo, Neighbours, Rationale
 from tests.case import tiny_encoder
 
@@ -65,6 +66,8 @@ def files(tmp_path_factory):
     pretrainer = MoCo(encoder, rationale=Rationale(Neighbours(k=2, bank_size=8)), queue_size=8)
     pretrainer.compile("sgd")
     pretrainer(np.zeros((2, 32, 32, 3)))
+    linear = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    linear.compile(LARS(weight_decay=keras.optimizers.schedules.CosineDecay(0.04, 9)), "mse")
     models = {
         "encoder": encoder,
         "classifier": CommonRationaleClassifier(encoder, 3),
@@ -75,6 +78,7 @@ def files(tmp_path_factory):
         "functional": functional_model(),
         "queue": keras.Sequential([keras.Input((4,)), FeatureQueue(size=8)]),
         "loss": maps,
+        "optimizer": linear,
     }
     for name, model in models.items():
         model.save(folder / f"{name}.keras")

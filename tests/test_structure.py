@@ -15,7 +15,7 @@ STOREYS = (  # from the top; rooms of one storey don't use each other
     ("rationale", "conversion"),
     ("models",),
     ("presets", "visualization", "losses", "attribution"),
-    ("layers", "data"),
+    ("layers", "data", "optimizers"),
 )
 OF = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+from keras.optimizers.schedules import CosineDecay
 
 from keras_cr.conversion.convert import convert_checkpoint
 from keras_cr.conversion.imagenet import load_imagenet_weights
@@ -12,6 +13,7 @@ from keras_cr.data import FineGrainedDataset
 from keras_cr.experiment.options import named_rationale
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
+from keras_cr.optimizers import LARS, AdamW
 from keras_cr.presets import load_preset
 from keras_cr.presets.config import with_dtype
 from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
@@ -98,12 +100,7 @@ def build_pretrainer(
         **_classes(objective, train),
         **options | (settings.objective_options or {}),
     )
-    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1))
-    options = {"weight_decay": settings.weight_decay, "global_clipnorm": 5.0}
-    if settings.optimizer == "adamw":
-        pretrainer.compile(keras.optimizers.AdamW(rate, **options))
-    else:
-        pretrainer.compile(keras.optimizers.SGD(rate, momentum=0.9, **options))
+    pretrainer.compile(build_optimizer(settings, len(train)))
     return pretrainer
 
 
@@ -127,6 +124,33 @@ def _classes(kind: type, train: FineGrainedDataset) -> dict[str, int]:
     return {"num_classes": train.num_classes} if kind.labels else {}
 
 
+def build_optimizer(settings: Settings, num_images: int) -> keras.Optimizer:
+    """The optimizer of a run over so many training images, with its schedules.
+
+    LARS goes without a limit on the gradients' norm, which its trust ratio takes out.
+    """
+    steps_per_epoch = num_images // settings.batch_size
+    steps = max(settings.epochs * steps_per_epoch, 1)
+    warmup = settings.warmup_epochs * steps_per_epoch
+    rate = CosineDecay(
+        0.0 if warmup else settings.learning_rate,
+        steps - warmup,
+        warmup_target=settings.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    decay = settings.weight_decay
+    if settings.final_weight_decay is not None:
+        decay = CosineDecay(decay, steps, alpha=settings.final_weight_decay / decay)
+    if settings.optimizer == "lars":
+        return LARS(rate, weight_decay=decay)
+    options = {"weight_decay": decay, "global_clipnorm": 5.0}
+    if settings.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9, **options)
+    if settings.final_weight_decay is None:  # as ever: with biases and normalisations
+        return keras.optimizers.AdamW(rate, **options)
+    return AdamW(rate, **options)
+
+
 def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
     """How the branch is trained, with a bank that the training images fill.
 
@@ -137,7 +161,7 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
     if settings.rationale == "off":
         return None
     options = settings.rationale_options or {}
-    rationale = named_rationale(settings.rationale, options)
+    rationale = named_rationale(settings.rationale, options, settings.objective)
     if not rationale.explains_objective:
         most = max((num_images - 1) // 2, 1)
         k = options.get("k", min(rationale.positives.k, most))

@@ -11,7 +11,7 @@ from keras_cr.evaluation.controls import CONTROLS, check_controls
 from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
 from keras_cr.experiment.build import CHECKPOINTS
 from keras_cr.experiment.options import pairs
-from keras_cr.experiment.settings import PRECISIONS, Settings
+from keras_cr.experiment.settings import OPTIMIZERS, PRECISIONS, Settings
 from keras_cr.models.backbones import BACKBONES
 from keras_cr.presets.hub import SCHEME, parse_handle
 from keras_cr.pretraining import AUXILIARY, OBJECTIVES
@@ -143,13 +143,25 @@ def _flags() -> dict[str, dict]:
         },
         "--batch-size": {"type": int, "help": "images a step"},
         "--image-size": {"type": int, "help": "side of the images in pixels"},
-        "--optimizer": {"choices": ["sgd", "adamw"], "help": "sgd has a momentum of 0.9"},
-        "--learning-rate": {"type": float, "help": "of heads and branch, at the start"},
+        "--optimizer": {
+            "choices": OPTIMIZERS,
+            "help": "sgd and lars (for large batches) have a momentum of 0.9",
+        },
+        "--learning-rate": {"type": float, "help": "of heads and branch, at its highest"},
+        "--warmup-epochs": {"type": int, "help": "epochs over which it rises from 0"},
         "--backbone-lr-multiplier": {
             "type": float,
             "help": "the backbone's share of it (default: 1 from scratch, 0.1 from --init)",
         },
-        "--weight-decay": {"type": float, "help": "of all trained weights"},
+        "--weight-decay": {
+            "type": float,
+            "help": "of all trained weights; with lars not of biases and normalisations",
+        },
+        "--final-weight-decay": {
+            "type": float,
+            "help": "what it becomes along a cosine, with adamw or lars, not of biases and "
+            "normalisations (default: it stays)",
+        },
         "--validation-fraction": {
             "type": float,
             "help": "evaluate such a share of the training images, held out, and leave the test "

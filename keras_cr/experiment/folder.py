@@ -28,10 +28,14 @@ def output_path(settings: Settings, name: str) -> Path:
 
 
 def changed_settings(config: Path, settings: Settings) -> str:
-    """Which settings of the run that wrote `config` are others now, for a message; else empty."""
-    earlier, wanted = json.loads(config.read_text())["settings"], settings.of_the_run()
-    changed = [name for name in wanted if wanted[name] != earlier.get(name)]
-    return ", ".join(f"{n} was {earlier.get(n)!r}, is {wanted[n]!r}" for n in changed)
+    """Which settings of the run that wrote `config` are others now, for a message; else empty.
+
+    A setting that a run's version did not know yet was what is now its default.
+    """
+    earlier = Settings().of_the_run() | json.loads(config.read_text())["settings"]
+    wanted = settings.of_the_run()
+    changed = [name for name in wanted if wanted[name] != earlier[name]]
+    return ", ".join(f"{n} was {earlier[n]!r}, is {wanted[n]!r}" for n in changed)
 
 
 def run_mark(output: Path, settings: Settings) -> str | None:

@@ -29,19 +29,24 @@ _TOLD = {
 }
 
 
-def named_rationale(name: str, options: Mapping[str, Any] | None = None) -> Rationale:
+def named_rationale(
+    name: str, options: Mapping[str, Any] | None = None, objective: str = "moco"
+) -> Rationale:
     """The rationale that `--rationale` names, with some of its choices changed.
 
     Args:
         name: `on`, `paper` or `reference`.
         options: choices by the names of `Rationale`, `Neighbours` and `Views`.
+        objective: beside which it stands: the release has a path for `byol` and one for `moco`,
+            which serves the others too.
 
     Raises:
         ValueError: a choice can't be, alone or beside the others, or there is no such `name`.
     """
     if name not in _NAMED:
         raise ValueError(f"`rationale` must be off or one of {', '.join(_NAMED)}: {name!r}")
-    return _NAMED[name]().changed(options or {})
+    path = ("byol",) if (name, objective) == ("reference", "byol") else ()
+    return _NAMED[name](*path).changed(options or {})
 
 
 def is_choice(name: str) -> bool:

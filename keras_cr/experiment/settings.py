@@ -16,11 +16,13 @@ _WHOLE_NUMBERS = (
     "epochs",
     "batch_size",
     "image_size",
+    "warmup_epochs",
     "seed",
     "monitor_every",
 )
 _LARGEST_SEED = 2**32 - 1  # that NumPy's generator for all takes
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+OPTIMIZERS = ("sgd", "adamw", "lars")
 _NOT_PART_OF_A_RUN = (
     "output",
     "resume",
@@ -57,7 +59,7 @@ class Settings:
         auxiliary: weights of tasks that are learnt beside the objective, by their names in
             `keras_cr.pretraining.AUXILIARY`; None: none.
         rationale: `on`, `off` (the plain objective), `paper` (two views as the positive) or
-            `reference` (the release's formulas).
+            `reference` (the formulas of the release's path for MoCo, or for `byol`).
         rationale_options: choices of a `keras_cr.rationale.Rationale` that differ from what
             `rationale` names, by name; None: none.
         refit: `on` fits the branch of `rationale="on"` once more when the backbone is trained, to
@@ -69,11 +71,16 @@ class Settings:
             `rationale="on"`, fits the branch alone.
         batch_size: images a step.
         image_size: side of views and evaluation images in pixels.
-        optimizer: `sgd` (momentum 0.9) or `adamw`.
-        learning_rate: of the heads and the branch at the start; falls to 0 along a cosine.
+        optimizer: `sgd`, `adamw`, or `lars` for large batches; the first and the last with a
+            momentum of 0.9.
+        learning_rate: of the heads and the branch at its highest; falls to 0 along a cosine.
+        warmup_epochs: epochs over which the learning rate rises from 0 before it falls.
         backbone_lr_multiplier: the backbone's share of it; None is 1 from random weights and 0.1
             from pretrained ones.
-        weight_decay: of all trained weights, times the learning rate at each step.
+        weight_decay: of all trained weights, times the learning rate at each step; with `lars` or
+            `final_weight_decay` biases and normalisations are left out.
+        final_weight_decay: what `weight_decay` becomes along a cosine, with `adamw` or `lars`; DINO
+            goes from 0.04 to 0.4. None: it stays.
         validation_fraction: share of the training images that is evaluated in place of the test
             images, which are then not even read: what choices are made on. The same images for
             every `seed`. None evaluates the test images.
@@ -113,8 +120,10 @@ class Settings:
     image_size: int = 224
     optimizer: str = "sgd"
     learning_rate: float = 0.03
+    warmup_epochs: int = 0
     backbone_lr_multiplier: float | None = None
     weight_decay: float = 1e-4
+    final_weight_decay: float | None = None
     validation_fraction: float | None = None
     protocols: tuple[str, ...] | None = None
     controls: tuple[str, ...] | None = None
@@ -130,7 +139,8 @@ class Settings:
 
     def __post_init__(self):
         self._take_numbers()
-        leasts = {"epochs": 0, "batch_size": 2, "image_size": 32, "monitor_every": 0, "seed": 0}
+        leasts = {"batch_size": 2, "image_size": 32}
+        leasts |= dict.fromkeys(("epochs", "warmup_epochs", "monitor_every", "seed"), 0)
         for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise ValueError(
@@ -142,6 +152,7 @@ class Settings:
             raise ValueError(f"`max_pixels` must be 1 or more. Received: {self.max_pixels}")
         if self.learning_rate <= 0:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}")
+        self._check_optimizer()
         if self.resume and self.output is None:
             raise ValueError("`resume` needs `output`, the folder of the run to go on with.")
         if self.validation_fraction is not None and not 0 < self.validation_fraction < 1:
@@ -166,6 +177,30 @@ class Settings:
                 raise ValueError(f"`{name}` must be an integer. Received: {name}={value!r}")
             object.__setattr__(self, name, number)
 
+    def _check_optimizer(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"`optimizer` must be one of {', '.join(OPTIMIZERS)}. Received: {self.optimizer!r}"
+            )
+        if 0 < self.epochs <= self.warmup_epochs:
+            raise ValueError(
+                f"`warmup_epochs` must be below `epochs`, {self.epochs}. "
+                f"Received: {self.warmup_epochs}"
+            )
+        if self.final_weight_decay is None:
+            return
+        if self.optimizer == "sgd":
+            raise ValueError(
+                "`final_weight_decay` needs optimizer='adamw' or optimizer='lars'. "
+                f"Received: optimizer={self.optimizer!r}"
+            )
+        if not (self.weight_decay > 0 and self.final_weight_decay >= 0):
+            raise ValueError(
+                "`final_weight_decay` must be 0 or more, and `weight_decay`, from which it is "
+                f"reached, above 0. Received: final_weight_decay={self.final_weight_decay}, "
+                f"weight_decay={self.weight_decay}"
+            )
+
     def _check_rationale_options(self) -> None:
         if self.rationale == "off":
             raise ValueError(
@@ -173,7 +208,7 @@ class Settings:
             )
         try:
             options = typed_options(self.rationale_options)
-            named_rationale(self.rationale, options)
+            named_rationale(self.rationale, options, self.objective)
         except ValueError as error:
             raise ValueError(f"`rationale_options`: {error}") from error
         object.__setattr__(self, "rationale_options", options or None)
@@ -202,7 +237,8 @@ class Settings:
         """Whether the branch is fitted once more after training: where a frozen one can be."""
         if self.refit == "off" or self.rationale != "on":
             return False
-        return named_rationale(self.rationale, self.rationale_options).whole_images
+        options = self.rationale_options
+        return named_rationale(self.rationale, options, self.objective).whole_images
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""

@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
-Multipliers = Sequence[tuple[keras.layers.Layer, float]]
+Multipliers = Sequence[tuple[keras.layers.Layer, Any]]
 
 
 @contextlib.contextmanager
@@ -18,16 +19,23 @@ def learning_rate_multipliers(multipliers: Multipliers) -> Iterator[None]:
     under XLA; not under JAX, whose variables change outside the step.
 
     Args:
-        multipliers: pairs of a model or layer and the multiple of the learning rate it learns at.
+        multipliers: pairs of a model or layer and the multiple of the learning rate it learns at,
+            a number or a scalar tensor.
     """
     scaled = [
-        (v, each) for part, each in multipliers if each != 1 for v in part.trainable_variables
+        (v, each)
+        for part, each in multipliers
+        if ops.is_tensor(each) or each != 1
+        for v in part.trainable_variables
     ]
     before = [ops.copy(variable.value) for variable, _ in scaled]
     yield
     if scaled:
         pairs = zip(scaled, before, strict=True)
-        after = [old + share * (variable.value - old) for (variable, share), old in pairs]
+        after = [
+            old + ops.cast(share, variable.dtype) * (variable.value - old)
+            for (variable, share), old in pairs
+        ]
         assign_all([variable for variable, _ in scaled], after)
 
 

@@ -191,25 +191,44 @@ class Rationale:
         return cls(Views(), target="cam", prior="none", temperature=0.4)
 
     @classmethod
-    def reference(cls) -> "Rationale":
-        """What the MoCo path of the authors' release computes.
+    def reference(cls, objective: str = "moco") -> "Rationale":
+        """What the authors' release computes, which differs from the paper and between its paths.
 
-        Raw GradCAM of relu(+g phi), softmax over rows at temperature 1, summed, weighted by 0.01,
-        nothing detached, maps normalised over the batch. Its raw target is almost uniform; see the
-        metric `target_entropy`. The release has 32 detectors.
+        In both: raw GradCAM of relu(+g phi) where the paper's target speaks for the positive,
+        summed over the batch, weighted by 0.01, nothing detached, maps normalised over the batch,
+        32 detectors. The raw target is almost uniform; see the metric `target_entropy`.
+
+        Args:
+            objective: the path. `"moco"`: softmax over rows, at temperature 1. `"byol"`: softmax
+                over all places, at temperature 0.4, of the first view's GradCAM. That path leaves
+                max pooling out of its ResNet-50 (`resnet50(max_pool=False)`). Its loss is half of
+                `BYOL`'s: `BYOL(..., objective_weight=0.5)` has its total, but for GradCAMs that
+                are twice as high.
+
+        Raises:
+            ValueError: the release has no such path.
         """
+        paths = {
+            "moco": {"softmax": "rows", "temperature": 1.0},
+            "byol": {"softmax": "map", "temperature": 0.4},
+        }
+        if objective not in paths:
+            raise ValueError(
+                f"`objective` must be one of {', '.join(paths)}, the release's. "
+                f"Received: objective={objective!r}"
+            )
+        passes = ("query", "key") if objective == "moco" else ()
         return cls(
-            Views(detach_target=False, detach_features=False, extra_passes=("query", "key")),
+            Views(detach_target=False, detach_features=False, extra_passes=passes),
             weight=0.01,
             target="cam",
             prior="none",
             sign=1,
             target_normalization="none",
-            temperature=1.0,
-            softmax="rows",
             reduction="sum",
             map_normalization="batch",
             train_affine=True,
+            **paths[objective],
         )
 
     @classmethod

@@ -55,7 +55,7 @@ def test_folders_differ_where_values_do():
         ("posthoc:temperature=inf", "`temperature` must be a number"),
         ("posthoc:mirror=2", "`mirror` must be true or false"),
         ("plain:k=3", "--rationale-options has no effect with --rationale off"),
-        ("plain:optimizer=adam", "--optimizer can't be 'adam'; choose from sgd, adamw"),
+        ("plain:optimizer=adam", "--optimizer can't be 'adam'; choose from sgd, adamw, lars"),
         ("plain:epochs=some", "--epochs can't be 'some'"),
         ("plain:epochs=-1", "--epochs must be 0 or more"),
         ("plain:skip_bad=2", "--skip-bad can't be '2'"),

@@ -2,13 +2,20 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
 from keras_cr.conversion.convert import torchvision_names
 from keras_cr.experiment import Settings
-from keras_cr.experiment.build import backbone_name, build_encoder, build_rationale
+from keras_cr.experiment.build import (
+    backbone_name,
+    build_encoder,
+    build_optimizer,
+    build_rationale,
+)
 from keras_cr.models import ResNet
+from keras_cr.optimizers import LARS, AdamW
 from keras_cr.pretraining import Neighbours, Rationale
 from tests.case import tiny_encoder
 
@@ -23,6 +30,15 @@ def test_options_change_what_the_rationale_names():
     reference = rationale(rationale="reference", rationale_options={"weight": 1})
     assert reference == dataclasses.replace(Rationale.reference(), weight=1.0)
     assert rationale(rationale="off") is None
+
+
+def test_the_reference_is_that_of_the_objective():
+    byol = {"rationale": "reference", "objective": "byol"}
+    assert rationale(**byol) == Rationale.reference("byol")
+    changed = rationale(**byol, rationale_options={"weight": 1})
+    assert changed == dataclasses.replace(Rationale.reference("byol"), weight=1.0)
+    assert rationale(rationale="reference", objective="simclr") == Rationale.reference()
+    assert not Settings(**byol).refits
 
 
 def test_the_data_bound_what_was_not_named():
@@ -46,6 +62,46 @@ def test_what_the_data_or_a_frozen_backbone_lack_is_refused():
         with pytest.raises(ValueError, match=f"frozen.*Received: {received}"):
             rationale(epochs=0, rationale_options={name: "views"})
     assert rationale(epochs=0, rationale="paper") == Rationale.paper(), "left unfitted"
+
+
+def optimizer(**changes):
+    return build_optimizer(Settings(**{"epochs": 10, "batch_size": 8} | changes), 80)
+
+
+def rates(optimizer):
+    """The learning rate after some epochs of the ten, each of ten steps."""
+    found = []
+    for step in (0, 10, 20, 60, 99):
+        optimizer.iterations.assign(step)
+        found.append(float(optimizer.learning_rate))
+    return found
+
+
+def test_the_optimizer_and_its_schedules():
+    plain = rates(optimizer(learning_rate=0.4))
+    cosine = [0.2 * (1 + np.cos(np.pi * step / 100)) for step in (0, 10, 20, 60, 99)]
+    np.testing.assert_allclose(plain, cosine, rtol=1e-4)
+    warm = rates(optimizer(learning_rate=0.4, warmup_epochs=2, optimizer="lars"))
+    cosine = [0.2 * (1 + np.cos(np.pi * step / 80)) for step in (0, 40, 79)]
+    np.testing.assert_allclose(warm, [0, 0.2, *cosine], rtol=1e-3)
+    for name, kind in (("sgd", keras.optimizers.SGD), ("adamw", keras.optimizers.AdamW)):
+        made = optimizer(optimizer=name)
+        assert (type(made), made.weight_decay, made.global_clipnorm) == (kind, 1e-4, 5.0)
+    assert optimizer(optimizer="lars").global_clipnorm is None
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", AdamW), ("lars", LARS)])
+def test_the_weight_decay_goes_to_its_final_value(name, kind):
+    made = optimizer(optimizer=name, weight_decay=0.04, final_weight_decay=0.4)
+    assert type(made) is kind
+    found = []
+    for step in (0, 50, 100):
+        made.iterations.assign(step)
+        found.append(float(made.weight_decay))
+    np.testing.assert_allclose(found, [0.04, 0.22, 0.4], rtol=1e-5)
+    falling = optimizer(optimizer=name, weight_decay=0.04, final_weight_decay=0.0)
+    falling.iterations.assign(100)
+    assert float(falling.weight_decay) == pytest.approx(0, abs=1e-8)
 
 
 def test_a_preset_keeps_its_branch_unless_another_is_asked_for(tmp_path):

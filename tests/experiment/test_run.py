@@ -91,7 +91,8 @@ def test_two_runs_with_one_seed_have_the_same_history(birds, tmp_path):
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkeypatch):
-    options = QUICK | {"epochs": 3, "monitor_every": 2}
+    options = QUICK | {"epochs": 3, "monitor_every": 2, "optimizer": "lars", "warmup_epochs": 1}
+    options |= {"learning_rate": 1.0, "weight_decay": 0.04, "final_weight_decay": 0.4}
     start(birds, tmp_path / "whole", **options)
 
     class Killed(BaseException):
@@ -122,10 +123,17 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkey
     assert ends[0]["retrieval"] == ends[1]["retrieval"]
 
 
-@pytest.mark.parametrize("rationale", ["off", "reference"])
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-def test_other_arms(birds, tmp_path, rationale, precision):
-    changes = {"rationale": rationale, "precision": precision}
+@pytest.mark.parametrize(
+    ("rationale", "objective", "precision"),
+    [
+        ("off", "moco", "float32"),
+        ("off", "moco", "mixed_bfloat16"),
+        ("reference", "moco", "float32"),
+        ("reference", "byol", "mixed_bfloat16"),
+    ],
+)
+def test_other_arms(birds, tmp_path, rationale, objective, precision):
+    changes = {"rationale": rationale, "objective": objective, "precision": precision}
     metrics = start(birds, tmp_path / "out", epochs=1, **QUICK, **changes)
     assert metrics["retrieval"]["rank1"] >= 0
     encoder = CommonRationaleEncoder.from_preset(str(tmp_path / "out" / "preset"))

@@ -1,8 +1,10 @@
+import dataclasses
 import json
 
 import pytest
 
 from keras_cr.experiment import Settings, parse_settings
+from keras_cr.experiment.folder import changed_settings
 
 
 def test_flags_change_a_recipes_defaults():
@@ -18,6 +20,28 @@ def test_flags_change_a_recipes_defaults():
         skip_bad=True,
         max_pixels=1000,
     )
+
+
+def test_schedules_are_part_of_the_run():
+    argv = ["--optimizer", "lars", "--warmup-epochs", "10", "--weight-decay", "0.04"]
+    settings = parse_settings("doc", [*argv, "--final-weight-decay", "0.4"])
+    part = settings.of_the_run()
+    assert (part["optimizer"], part["warmup_epochs"]) == ("lars", 10)
+    assert (part["weight_decay"], part["final_weight_decay"]) == (0.04, 0.4)
+    assert Settings(epochs=0, warmup_epochs=10).warmup_epochs == 10, "arms train nothing"
+    with pytest.raises(ValueError, match="`optimizer` must be one of sgd, adamw, lars.*'adam'"):
+        Settings(optimizer="adam")
+
+
+def test_a_run_that_did_not_know_a_setting_goes_on(tmp_path):
+    settings = Settings(output=str(tmp_path), resume=True, epochs=3)
+    earlier = settings.of_the_run()
+    del earlier["warmup_epochs"], earlier["final_weight_decay"]
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"settings": earlier}))
+    assert changed_settings(config, settings) == ""
+    warm = dataclasses.replace(settings, warmup_epochs=1, epochs=4)
+    assert changed_settings(config, warm) == "epochs was 3, is 4, warmup_epochs was 0, is 1"
 
 
 def test_options_of_the_rationale_are_part_of_the_run():
@@ -51,6 +75,18 @@ def test_tasks_and_their_weights_are_part_of_the_run():
         (["--max-pixels", "0"], "--max-pixels must be 1 or more. Received: 0"),
         (["--batch-size", "1"], "--batch-size must be 2 or more"),
         (["--learning-rate", "0"], "--learning-rate must be positive"),
+        (["--optimizer", "adam"], "invalid choice: 'adam'"),
+        (["--warmup-epochs", "-1"], "--warmup-epochs must be 0 or more. Received: -1"),
+        (["--epochs", "3", "--warmup-epochs", "3"], "--warmup-epochs must be below --epochs, 3"),
+        (["--final-weight-decay", "0.4"], "needs --optimizer adamw or --optimizer lars. Received"),
+        (
+            ["--optimizer", "lars", "--final-weight-decay", "-1"],
+            "--final-weight-decay must be 0 or more, and --weight-decay, from which it is reached",
+        ),
+        (
+            ["--optimizer", "adamw", "--final-weight-decay", "0.4", "--weight-decay", "0"],
+            "Received: --final-weight-decay 0.4, --weight-decay 0",
+        ),
         (["--resume"], "--resume needs --output"),
         (["--backbone", "vgg"], "invalid choice: 'vgg'"),
         (["--rationale", "yes"], "invalid choice: 'yes'"),

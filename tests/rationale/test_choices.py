@@ -18,6 +18,14 @@ def test_reference_holds_the_releases_choices():
     assert reference.map_normalization == "batch"
 
 
+def test_the_release_has_another_path_for_byol():
+    moco, byol = Rationale.reference(), Rationale.reference("byol")
+    assert Rationale.reference("moco") == moco
+    assert byol == moco.changed({"softmax": "map", "temperature": 0.4, "extra_passes": ()})
+    with pytest.raises(ValueError, match="one of moco, byol, the release's.*objective='simclr'"):
+        Rationale.reference("simclr")
+
+
 def test_the_target_of_a_cam():
     cam = tf.constant([[[0.0, 3.0], [0.5, 0.0]]])
     marked = np.array([[[0, 1], [1, 0]]])
@@ -33,7 +41,10 @@ def test_named_choices_explain_the_objectives_own_loss():
     assert Rationale().positives == Neighbours()
 
 
-@pytest.mark.parametrize("rationale", [Rationale(), Rationale.paper(), Rationale.reference()])
+CONFIGURED = [Rationale(), Rationale.paper(), *map(Rationale.reference, ("moco", "byol"))]
+
+
+@pytest.mark.parametrize("rationale", CONFIGURED)
 def test_config_round_trip(rationale):
     assert Rationale.from_config(json.loads(json.dumps(rationale.get_config()))) == rationale
 

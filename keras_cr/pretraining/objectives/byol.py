@@ -19,8 +19,9 @@ class BYOL(Pretrainer):
     """Bootstrap your own latent, with the common rationale on or off.
 
     Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020: the loss of a view is `2 - 2 cos` of
-    its prediction and the twin's projection of the other view; here the mean over both views, as in
-    the authors' release of the rationale, whose second path this is.
+    its prediction and the twin's projection of the other view. The paper adds both views' up, here
+    it is their mean. The rationale's release, whose second path this is, has half of that, minus
+    the mean cosine, and a momentum that stays: `Rationale.reference("byol")`.
 
     Args:
         encoder: the `CommonRationaleEncoder` to train.

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_cr.losses import info_nce, info_nce_logits
+from keras_cr.optimizers import LARS, AdamW
 from keras_cr.pretraining import MoCo, Neighbours, Rationale
 from tests.case import images, run_pretrainer_test, tiny_encoder
 
@@ -155,7 +156,12 @@ def test_frozen_affine_and_frozen_backbone():
 
 
 @pytest.mark.parametrize(
-    "optimizer", [keras.optimizers.SGD(0.05, momentum=0.9), keras.optimizers.Adam(0.01)]
+    "optimizer",
+    [
+        keras.optimizers.SGD(0.05, momentum=0.9),
+        keras.optimizers.Adam(0.01),
+        LARS(5.0, weight_decay=0.1),
+    ],
 )
 def test_the_multiplier_is_a_smaller_learning_rate(optimizer):
     config = keras.saving.serialize_keras_object(optimizer)
@@ -172,6 +178,19 @@ def test_the_multiplier_is_a_smaller_learning_rate(optimizer):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     heads = [pretrainer.heads["project"].weights[0] for pretrainer in pretrainers]
     assert not np.allclose(*heads)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "dtype"), [(LARS, "mixed_float16"), (AdamW, "float32")], ids=["lars", "adamw"]
+)
+def test_schedules_of_rate_and_weight_decay(optimizer, dtype, tmp_path):
+    def make():
+        rate = keras.optimizers.schedules.CosineDecay(0.0, 8, warmup_target=0.02, warmup_steps=2)
+        decay = keras.optimizers.schedules.CosineDecay(0.04, 10, alpha=10.0)
+        made = optimizer(rate, weight_decay=decay)
+        return moco(optimizer=made, dtype=dtype, backbone_lr_multiplier=0.5)
+
+    run_pretrainer_test(make, batch(), tmp_path)
 
 
 def test_old_keys_of_the_same_image_are_no_negatives():
