@@ -85,10 +85,9 @@ class PretrainingModel(keras.Model):
     @property
     def needs_labels(self) -> bool:
         """Whether batches must hold `label`, for the objective or for an auxiliary task."""
-        return bool(self._taught_by_labels)
+        return bool(self._taught_by_labels())
 
-    @property
-    def _taught_by_labels(self) -> list:
+    def _taught_by_labels(self) -> list:  # no property: Keras would walk it, and find itself
         return [each for each in (self, *self.auxiliary) if each.labels]
 
     @property
@@ -157,7 +156,7 @@ class PretrainingModel(keras.Model):
             raise ValueError(
                 f"`label` must be integers (B,), one an image. Received: shape {np.shape(labels)}"
             )
-        for each in self._taught_by_labels:
+        for each in self._taught_by_labels():
             checked_labels(labels, each.num_classes, "label")
 
     def test_step(self, data):

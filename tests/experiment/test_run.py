@@ -214,6 +214,33 @@ def test_labels_and_a_test_split_are_not_needed(tmp_path):
     assert (tmp_path / "out" / "report.html").is_file()
 
 
+def test_labels_and_auxiliary_tasks_are_learnt(birds, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[Run.__module__], "write_pictures", lambda *_: None)  # slow
+    changes = {"objective": "supervised", "auxiliary": {"dcl": 1.0}, "rationale": "paper"}
+    start(birds, tmp_path / "out", epochs=1, **QUICK, **changes)
+    (row,) = csv.DictReader((tmp_path / "out" / "history.csv").open())
+    assert {"accuracy", "dcl_loss", "dcl_adversarial", "dcl_location", "cam_peak"} <= set(row)
+    pretrainer = keras.saving.load_model(tmp_path / "out" / "checkpoints" / "last.keras")
+    assert pretrainer.num_classes == 3
+    assert pretrainer.auxiliary[0].weight == 1.0
+
+
+def test_what_an_objective_lacks_is_told_before_training(tmp_path):
+    birds = synthetic_birds(2, train_per_class=8, test_per_class=1, image_size=48)
+    unlabelled = type(birds)("birds", birds.images, None, [], np.ones(len(birds), bool))
+
+    def prepare(**changes):
+        return Run.prepare(
+            settings("", tmp_path / "out", **changes), lambda _: unlabelled, tiny_backbone
+        )
+
+    with pytest.raises(ValueError, match="'birds' has no labels, so 'supervised' can't be learnt"):
+        prepare(objective="supervised")
+    with pytest.raises(ValueError, match="the loss of VICReg is.*leave it at Rationale"):
+        prepare(objective="vicreg", rationale="paper")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
     def prepare(**changes):
         return Run.prepare(settings(birds, tmp_path / "out", **changes), read_cub, tiny_backbone)
