@@ -109,3 +109,19 @@ def monitors(
 def state_path(folder: Path) -> Path:
     """Where a run keeps its training state."""
     return folder / "checkpoints" / "last.keras"
+
+
+def load_state(folder: Path) -> keras.Model:
+    """The pretrainer in the state that a run kept last.
+
+    Raises:
+        ValueError: a version whose pretrainers are built otherwise kept it.
+    """
+    try:
+        return keras.saving.load_model(state_path(folder))
+    except ValueError as error:
+        raise ValueError(
+            f"`resume`: {state_path(folder)} is of another version of keras_cr and can't go on; "
+            "begin the run anew in another `output`. Its encoder loads all the same: "
+            "load_weights(FILE, skip_mismatch=True) of a pretrainer like it."
+        ) from error

@@ -33,7 +33,13 @@ from keras_cr.experiment.build import (
     check_objective,
     with_precision,
 )
-from keras_cr.experiment.callbacks import Checkpoint, ProgressBar, monitors, state_path
+from keras_cr.experiment.callbacks import (
+    Checkpoint,
+    ProgressBar,
+    load_state,
+    monitors,
+    state_path,
+)
 from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.flags import parse_settings, told_in_flags
 from keras_cr.experiment.folder import open_output, output_path, run_mark, source_of
@@ -226,7 +232,7 @@ class Run:
             return self.encoder
         steps = len(train) // settings.batch_size
         if settings.resume and state_path(self.output).is_file():
-            pretrainer = keras.saving.load_model(state_path(self.output))
+            pretrainer = load_state(self.output)
             first_epoch = int(pretrainer.optimizer.iterations) // steps
         else:
             pretrainer, first_epoch = build_pretrainer(settings, self.encoder, train), 0
