@@ -16,7 +16,7 @@ from tests.pretraining.objectives.test_values import SIZES, small
 
 def compiled(name, rationale=SMALL, **options):
     pretrainer = small(name, tiny_encoder(num_detectors=2), rationale=rationale, **options)
-    pretrainer.compile(keras.optimizers.SGD(0.05, momentum=0.9, global_clipnorm=1.0))
+    pretrainer.compile(keras.optimizers.SGD(0.05, momentum=0.9, clipnorm=1.0))
     return pretrainer
 
 
