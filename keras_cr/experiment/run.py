@@ -237,6 +237,9 @@ class Run:
         else:
             pretrainer, first_epoch = build_pretrainer(settings, self.encoder, train), 0
         if first_epoch < settings.epochs:
+            small_size = round(settings.image_size * _SMALL_SIDE)
+            if pretrainer.small_crops:
+                small_size = max(small_size, pretrainer.encoder.map_size.smallest)
             views = two_views(
                 train,
                 settings.image_size,
@@ -247,7 +250,7 @@ class Run:
                 first_epoch=first_epoch,
                 whole_images=bool(pretrainer.rationale and pretrainer.rationale.whole_images),
                 small_crops=pretrainer.small_crops,
-                small_size=round(settings.image_size * _SMALL_SIDE),
+                small_size=small_size,
                 labels=pretrainer.needs_labels,
                 boxes=pretrainer.boxes,
                 cache=settings.cache,

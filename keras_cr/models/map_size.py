@@ -46,6 +46,11 @@ class MapSize:
                 f"stride. Received: {size} for images of {(height, width)}"
             )
 
+    @property
+    def smallest(self) -> int:
+        """Side in pixels from which a square image's map has several places."""
+        return self._smallest()[1]
+
     def guarded(self, images):
         """The same images; in a graph of TensorFlow that takes any size, too small ones end it.
 

@@ -19,25 +19,24 @@ class Distillation(keras.layers.Layer):
         temperature: of the student's softmax.
         teacher_temperature: of the teacher's; lower, so that its targets are sharper.
         center_momentum: share of the centre that is kept at each step.
-        **kwargs: as for `keras.layers.Layer`.
+        **kwargs: as for `keras.layers.Layer`; it computes in float32.
     """
 
     def __init__(
         self,
         prototypes: int,
-        temperature: float,
-        teacher_temperature: float,
-        center_momentum: float,
+        temperature: float = 0.1,
+        teacher_temperature: float = 0.04,
+        center_momentum: float = 0.9,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.temperature, self.teacher_temperature = temperature, teacher_temperature
         self.center_momentum = center_momentum
         self.center = self.add_weight(
             name="center",
             shape=(prototypes,),
             initializer="zeros",
-            dtype="float32",
             trainable=False,
             aggregation="only_first_replica",
         )
@@ -52,10 +51,12 @@ class Distillation(keras.layers.Layer):
         return -ops.sum(targets * ops.log_softmax(outputs / self.temperature, axis=-1), axis=-1)
 
     def move_center(self, *outputs):
-        """Moves the centre to the mean of the teacher's outputs, the same on all replicas."""
-        rows = [ops.reshape(each, (-1, each.shape[-1])) for each in outputs]
-        seen = ops.mean(gather(ops.concatenate(rows)), axis=0)
-        kept = self.center_momentum
+        """Moves the centre to the mean of the teacher's outputs, each of as many rows.
+
+        Of all replicas, so that they have the same centre.
+        """
+        means = [ops.mean(ops.reshape(each, (-1, each.shape[-1])), axis=0) for each in outputs]
+        seen, kept = ops.mean(gather(ops.stack(means)), axis=0), self.center_momentum
         self.center.assign(kept * self.center + (1.0 - kept) * seen)
 
     @staticmethod

@@ -67,6 +67,21 @@ def test_tasks_and_their_weights_are_part_of_the_run():
 
 
 @pytest.mark.parametrize(
+    ("objective", "options", "typed"),
+    [
+        ("moco", "queue_size=64,temperature=1", {"queue_size": 64, "temperature": 1.0}),
+        ("densecl", "queue_size=64,dense_weight=1", {"queue_size": 64, "dense_weight": 1.0}),
+        ("patch_wise", "prototypes=9,momentum=0.9", {"prototypes": 9, "momentum": 0.9}),
+    ],
+)
+def test_options_of_an_objective_are_those_of_its_class_and_of_what_it_refines(
+    objective, options, typed
+):
+    argv = ["--objective", objective, "--objective-options", options]
+    assert parse_settings("doc", argv).objective_options == typed
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["--epochs", "-1"], "--epochs must be 0 or more. Received: -1"),
@@ -104,6 +119,11 @@ def test_tasks_and_their_weights_are_part_of_the_run():
         ),
         (["--rationale-options", "k"], "argument --rationale-options: must be NAME=VALUE"),
         (["--rationale-options", "kk=3"], "--rationale-options: kk: no choice of a rationale"),
+        (
+            ["--objective-options", "dense_weight=1"],
+            "dense_weight: no choice of the objective moco",
+        ),
+        (["--objective", "simclr", "--objective-options", "momentum=1"], "momentum: no choice"),
         (["--rationale-options", "k=x"], "--rationale-options: `k` must be a whole number"),
         (["--rationale-options", "k=-1"], "--rationale-options: `k` must be a positive integer"),
         (["--rationale", "off", "--rationale-options", "k=5"], "no effect with --rationale off"),

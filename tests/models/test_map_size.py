@@ -124,6 +124,7 @@ def test_it_agrees_with_the_backbone():
     backbone = encoder().backbone
     sizes = MapSize(backbone)
     assert sizes._smallest() == (29, 45)
+    assert sizes.smallest == 45
     for height, width in ((29, 45), (44, 46), (64, 33)):
         found = backbone(np.zeros((1, height, width, 3), "float32")).shape[1:3]
         assert sizes.of(height, width) == tuple(found)

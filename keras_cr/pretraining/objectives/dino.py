@@ -15,7 +15,6 @@ from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
 DEFAULT_RATIONALE = Rationale()
-CENTER_MOMENTUM = 0.9
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -72,13 +71,7 @@ class DINO(Pretrainer):
         self.small_crops = whole_number("small_crops", small_crops, least=0)
         super().__init__(encoder, rationale, momentum, **kwargs)
         self.distillations = {
-            name: Distillation(
-                self.prototypes,
-                self.temperature,
-                self.teacher_temperature,
-                CENTER_MOMENTUM,
-                name=f"{name}_distillation",
-            )
+            name: Distillation(self.prototypes, self.temperature, self.teacher_temperature)
             for name in self.compared
         }
 
@@ -114,10 +107,10 @@ class DINO(Pretrainer):
 
     def compare(self, view: View, name: str, target: View, seen: str, batch: dict):
         """The loss of each image, or small crop, of the view `name` against that of `seen`."""
-        return self.distillations["projected"](self.each(target.projected, name), view.projected)
+        return self.distillations["projected"](self.of_each(target.projected, name), view.projected)
 
-    def each(self, rows, name: str):
-        """Rows of images as rows of a view: as often as there are small crops of an image."""
+    def of_each(self, rows, name: str):
+        """An image's row for each row of a view: as often as it has small crops."""
         return ops.repeat(rows, self.small_crops, axis=0) if name == "small" else rows
 
     def after_step(self, teacher, batch):

@@ -21,8 +21,9 @@ class PatchWise(DINO):
     `DINO`. It logs `matched_places` too, the share of the key's places that have one in the query.
 
     Ours: a place is matched by its middle, where the paper rounds the overlap to whole patches and
-    thins out the finer side; the places share a centre, where its code has one for each position.
-    The paper's augmentation of single patches is left out.
+    thins out the finer side; the places share a centre, where its code has one for each position;
+    the head normalises whole views and places apart, for the places would outweigh them. The
+    paper's augmentation of single patches is left out.
     """
 
     boxes = True
@@ -50,6 +51,6 @@ class PatchWise(DINO):
 
     def matches(self, view, name, target, seen, batch):
         """For each place of a view the one of `seen`, and whether there is one, 1 or 0."""
-        box, other = view_box(batch, name), self.each(view_box(batch, seen), name)
+        box, other = view_box(batch, name), self.of_each(view_box(batch, seen), name)
         index, inside = matched_places(box, view.map.shape[1:3], other, target.map.shape[1:3])
         return index, ops.cast(inside, "float32")
