@@ -44,9 +44,8 @@ def test_the_reference_is_that_of_the_objective():
 def test_the_data_bound_what_was_not_named():
     assert rationale() == Rationale(Neighbours(bank_size=256))
     assert rationale(12) == Rationale(Neighbours(k=5, bank_size=8))
-    assert rationale(12, rationale_options={"prior": "none"}) == Rationale(
-        k=5, bank_size=8, prior="none"
-    )
+    expected = Rationale(Neighbours(k=5, bank_size=8), prior="none")
+    assert rationale(12, rationale_options={"prior": "none"}) == expected
     named = rationale(12, rationale_options={"k": 3, "bank_size": 64})
     assert (named.positives.k, named.positives.bank_size) == (3, 64)
     wide = rationale(40, rationale_options={"k": 19, "bank_size": 20})
