@@ -30,12 +30,14 @@ def output_path(settings: Settings, name: str) -> Path:
 def changed_settings(config: Path, settings: Settings) -> str:
     """Which settings of the run that wrote `config` are others now, for a message; else empty.
 
-    A setting that a run's version did not know yet was what is now its default.
+    A setting that a run's version did not know yet was what is now its default; one that is no
+    setting any more, such as `temperature`, can't be the same.
     """
     earlier = Settings().of_the_run() | json.loads(config.read_text())["settings"]
     wanted = settings.of_the_run()
-    changed = [name for name in wanted if wanted[name] != earlier[name]]
-    return ", ".join(f"{n} was {earlier[n]!r}, is {wanted[n]!r}" for n in changed)
+    gone = [f"{name} was {earlier[name]!r}, is no setting" for name in earlier.keys() - wanted]
+    changed = [n for n in wanted if wanted[n] != earlier[n]]
+    return ", ".join([f"{n} was {earlier[n]!r}, is {wanted[n]!r}" for n in changed] + sorted(gone))
 
 
 def run_mark(output: Path, settings: Settings) -> str | None:

@@ -42,6 +42,8 @@ def test_a_run_that_did_not_know_a_setting_goes_on(tmp_path):
     assert changed_settings(config, settings) == ""
     warm = dataclasses.replace(settings, warmup_epochs=1, epochs=4)
     assert changed_settings(config, warm) == "epochs was 3, is 4, warmup_epochs was 0, is 1"
+    config.write_text(json.dumps({"settings": earlier | {"temperature": 0.1}}))
+    assert changed_settings(config, settings) == "temperature was 0.1, is no setting"
 
 
 def test_options_of_the_rationale_are_part_of_the_run():
