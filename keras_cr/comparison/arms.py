@@ -10,18 +10,6 @@ from keras_cr.experiment.flags import read_setting, told_in_flags
 from keras_cr.experiment.options import is_choice, pairs, typed_options
 from keras_cr.experiment.settings import Settings
 
-_OF_THE_COMPARISON = (
-    "dataset",
-    "data_dir",
-    "validation_fraction",
-    "output",
-    "seed",
-    "resume",
-    "preset_name",
-    "overwrite",
-    "publish",
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
@@ -50,9 +38,7 @@ class Arm:
             raise ValueError(
                 f"`name` may hold lower-case letters, digits, ., - and _. Received: {self.name!r}"
             )
-        allowed = {field.name for field in dataclasses.fields(Settings)}.difference(
-            _OF_THE_COMPARISON
-        )
+        allowed = {f.name for f in dataclasses.fields(Settings) if f.metadata.get("arm", True)}
         if unknown := [name for name in self.changes if name not in allowed]:
             raise ValueError(
                 f"`changes` of {self.name!r} may hold {', '.join(sorted(allowed))}. "

@@ -11,30 +11,25 @@ from keras_cr.experiment.options import (
     typed_options,
 )
 
-_WHOLE_NUMBERS = (
-    "num_detectors",
-    "epochs",
-    "batch_size",
-    "image_size",
-    "warmup_epochs",
-    "seed",
-    "monitor_every",
-)
 _LARGEST_SEED = 2**32 - 1  # that NumPy's generator for all takes
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZERS = ("sgd", "adamw", "lars")
-_NOT_PART_OF_A_RUN = (
-    "output",
-    "resume",
-    "overwrite",
-    "data_dir",
-    "cache",
-    "publish",
-    "protocols",
-    "controls",
-    "monitor_every",
-    "tensorboard",
-)
+
+
+def _setting(
+    default: Any, run: bool = True, arm: bool = True, whole: bool = False, least: int | None = None
+) -> Any:
+    """A field and what else is known of it.
+
+    Args:
+        default: its value where none is given.
+        run: whether it must be the same for a run to go on.
+        arm: whether the arms of a comparison may differ in it.
+        whole: whether it is a whole number, or None.
+        least: the smallest one.
+    """
+    metadata = {"run": run, "arm": arm, "whole": whole or least is not None, "least": least}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,11 +96,11 @@ class Settings:
         resume: go on with the run in `output`.
     """
 
-    dataset: str = "images"
-    data_dir: str | None = None
-    output: str | None = None
-    preset_name: str | None = None
-    overwrite: bool = False
+    dataset: str = _setting("images", arm=False)
+    data_dir: str | None = _setting(None, run=False, arm=False)
+    output: str | None = _setting(None, run=False, arm=False)
+    preset_name: str | None = _setting(None, arm=False)
+    overwrite: bool = _setting(False, run=False, arm=False)
     backbone: str = "resnet50"
     init: str = "none"
     objective: str = "moco"
@@ -114,38 +109,31 @@ class Settings:
     rationale: str = "on"
     rationale_options: dict[str, Any] | None = None
     refit: str = "on"
-    num_detectors: int | None = None
-    epochs: int = 100
-    batch_size: int = 64
-    image_size: int = 224
+    num_detectors: int | None = _setting(None, whole=True)
+    epochs: int = _setting(100, least=0)
+    batch_size: int = _setting(64, least=2)
+    image_size: int = _setting(224, least=32)
     optimizer: str = "sgd"
     learning_rate: float = 0.03
-    warmup_epochs: int = 0
+    warmup_epochs: int = _setting(0, least=0)
     backbone_lr_multiplier: float | None = None
     weight_decay: float = 1e-4
     final_weight_decay: float | None = None
-    validation_fraction: float | None = None
-    protocols: tuple[str, ...] | None = None
-    controls: tuple[str, ...] | None = None
-    seed: int = 0
+    validation_fraction: float | None = _setting(None, arm=False)
+    protocols: tuple[str, ...] | None = _setting(None, run=False)
+    controls: tuple[str, ...] | None = _setting(None, run=False)
+    seed: int = _setting(0, arm=False, least=0)
     precision: str = "float32"
     skip_bad: bool = False
     max_pixels: int | None = None
-    cache: str | None = None
-    monitor_every: int = 0
-    tensorboard: bool = False
-    publish: str | None = None
-    resume: bool = False
+    cache: str | None = _setting(None, run=False)
+    monitor_every: int = _setting(0, run=False, least=0)
+    tensorboard: bool = _setting(False, run=False)
+    publish: str | None = _setting(None, run=False, arm=False)
+    resume: bool = _setting(False, run=False, arm=False)
 
     def __post_init__(self):
         self._take_numbers()
-        leasts = {"batch_size": 2, "image_size": 32}
-        leasts |= dict.fromkeys(("epochs", "warmup_epochs", "monitor_every", "seed"), 0)
-        for name, least in leasts.items():
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be {least} or more. Received: {getattr(self, name)}"
-                )
         if self.seed > _LARGEST_SEED:
             raise ValueError(f"`seed` must be {_LARGEST_SEED} or less. Received: {self.seed}")
         if self.max_pixels is not None and self.max_pixels < 1:
@@ -167,14 +155,16 @@ class Settings:
 
     def _take_numbers(self) -> None:
         """NumPy's integers and square pairs become plain ones, which JSON can hold."""
-        for name in _WHOLE_NUMBERS:
-            value = getattr(self, name)
-            if value is None:
+        for field in dataclasses.fields(self):
+            name, least, value = field.name, field.metadata.get("least"), getattr(self, field.name)
+            if not field.metadata.get("whole") or value is field.default is None:
                 continue
             sides = as_sides(value) if name == "image_size" else None
             number = sides[0] if sides and sides[0] == sides[1] else as_whole(value)
             if number is None:
                 raise ValueError(f"`{name}` must be an integer. Received: {name}={value!r}")
+            if least is not None and number < least:
+                raise ValueError(f"`{name}` must be {least} or more. Received: {number}")
             object.__setattr__(self, name, number)
 
     def _check_optimizer(self) -> None:
@@ -243,4 +233,6 @@ class Settings:
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""
         values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name not in _NOT_PART_OF_A_RUN}
+        return {
+            f.name: values[f.name] for f in dataclasses.fields(self) if f.metadata.get("run", True)
+        }

@@ -8,10 +8,13 @@ import pathlib
 import runpy
 import sys
 
+import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleEncoder
-from keras_cr.data import synthetic_birds
+from keras_cr.callbacks._history import read_history
+from keras_cr.data import synthetic_birds, write_cub_layout
+from keras_cr.pretraining import AUXILIARY, OBJECTIVES
 from tests.case import tiny_backbone
 from tests.data.helpers import pixels, save_image, write_aircraft, write_cars
 
@@ -53,6 +56,22 @@ def test_official_layouts(recipe, birds, tmp_path, name, write):
     settings = json.loads((output / "config.json").read_text())["settings"]
     assert (settings["dataset"], settings["learning_rate"]) == (name, 0.03)
     assert CommonRationaleEncoder.from_preset(f"{name}_tiny").num_detectors == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", sorted(set(OBJECTIVES) - {"moco"}))
+def test_every_objective(recipe, birds, tmp_path, objective):
+    options = ["--objective", objective, "--refit", "off"]
+    if objective == "pretext":
+        options += ["--auxiliary", ",".join(f"{name}=1" for name in AUXILIARY)]
+    data = write_cub_layout(birds, tmp_path / "birds")
+    output = recipe("train_cub.py", "--data-dir", data, *options)
+    (row,) = read_history(output / "history.csv")
+    numbers = [float(row[name]) for name in ("loss", "fit_loss", "embedding_std", "agreement")]
+    assert np.isfinite(numbers).all()
+    assert json.loads((output / "config.json").read_text())["settings"]["objective"] == objective
+    images = np.stack(list(birds.images[:2])).astype("float32")
+    assert np.isfinite(CommonRationaleEncoder.from_preset("cub_tiny")(images)).all()
 
 
 @pytest.mark.slow
