@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
-from keras_cr.pretraining.auxiliary.tiles import averaged, random_orders
+from keras_cr.pretraining.auxiliary.tiles import averaged, checked_side, random_orders
 from keras_cr.pretraining.heads import head
 from keras_cr.pretraining.outcome import Outcome
 
@@ -69,7 +69,7 @@ class Inpainting(AuxiliaryTask):
         ranks = random_orders(ops.shape(views)[0], tiles, self.random)
         erased = ops.reshape(ranks < number, (-1, self.grid, self.grid, 1))
         for axis in (1, 2):
-            side = views.shape[axis]
+            side = checked_side(views, axis, self.grid)
             erased = ops.take(erased, ops.arange(side) * self.grid // side, axis=axis)
         return erased
 

@@ -87,14 +87,24 @@ def grid_on(feature_map, grid: int) -> int:
     return found
 
 
-def _inner(images, axis: int, grid: int) -> tuple[int, int]:
-    """Where the first tile begins along an axis, and the side of a tile."""
+def checked_side(images, axis: int, grid: int) -> int:
+    """The pixels of images along an axis that a grid cuts.
+
+    Raises:
+        ValueError: as `cut`.
+    """
     side = images.shape[axis]
     if side is None or side < grid:
         raise ValueError(
             f"Images are cut into {grid} x {grid} tiles and must have {grid} pixels a side or "
             f"more, known beforehand. Received shape: {tuple(images.shape)}"
         )
+    return side
+
+
+def _inner(images, axis: int, grid: int) -> tuple[int, int]:
+    """Where the first tile begins along an axis, and the side of a tile."""
+    side = checked_side(images, axis, grid)
     return side % grid // 2, side // grid
 
 
