@@ -23,6 +23,9 @@ def correlation(cam, rationale):
 
     def standardize(maps):
         flat = ops.reshape(ops.stop_gradient(maps), (ops.shape(maps)[0], -1))
-        return ops.normalize(flat - ops.mean(flat, axis=-1, keepdims=True), epsilon=1e-30)
+        centered = flat - ops.mean(flat, axis=-1, keepdims=True)
+        height = ops.max(ops.abs(centered), axis=-1, keepdims=True)
+        scaled = centered / ops.maximum(height, 1e-30)  # squares of 1e-20 are lost in float32
+        return ops.normalize(scaled, epsilon=1e-12)
 
     return ops.sum(standardize(cam) * standardize(rationale), axis=-1)

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_cr.pretraining import Rationale
-from keras_cr.rationale.measures import relative_entropy
+from keras_cr.rationale.measures import correlation, relative_entropy
 from tests.pretraining.objectives.test_moco import batch, moco
 
 
@@ -34,3 +34,14 @@ def test_a_step_logs_the_entropy_of_the_branchs_map():
     logged = moco(rationale).train_on_batch(data, return_dict=True)["map_entropy"]
     assert float(logged) == pytest.approx(expected, rel=1e-4)
     assert 0.1 < expected < 0.99
+
+
+@pytest.mark.parametrize("height", [1.0, 1e-12, 1e-20, 1e-25])
+def test_correlation_of_maps_however_low(height):
+    """The GradCAM of a loss that is as good as 0 is lower than what float32 can square."""
+    rng = np.random.default_rng(0)
+    cams, maps = rng.uniform(size=(2, 4, 3, 5)).astype("float32")
+    expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(cams, maps, strict=True)]
+    found = correlation(np.float32(height) * cams, maps)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    np.testing.assert_array_equal(correlation(np.zeros_like(cams), maps), np.zeros(4))
