@@ -72,7 +72,7 @@ def two_views(
         in 0..255, `index` (B,) int32, the images' positions in the dataset, and perhaps `image`,
         of the views' shape, `small` (B, small_crops, small_size, small_size, 3), `label` (B,)
         int32, and, with `boxes`, `query_box` (B, 4) float32, the crop's top, left, bottom and right
-        as fractions of the image, `query_flip` (B,) bool, whether the crop was flipped, the same
+        as fractions of the image, `query_flip` (B,) int32, 1 where the crop was flipped, the same
         of the key, and `small_box`, `small_flip` (B, small_crops, ...).
 
     Raises:
@@ -244,7 +244,7 @@ def _places(kinds, shape: tf.Tensor, plans: list[ViewPlan]) -> dict[str, tf.Tens
     pixels = tf.cast(tf.stack(pixels), tf.float32)
     corners = tf.concat([pixels[:, :2], pixels[:, :2] + pixels[:, 2:]], axis=1)
     corners /= tf.tile(tf.cast(shape[:2], tf.float32), [2])
-    of_all = {"box": corners, "flip": tf.stack([plan.flip for plan in plans])}
+    of_all = {"box": corners, "flip": tf.stack([tf.cast(plan.flip, tf.int32) for plan in plans])}
     found = {}
     for name, values in of_all.items():
         found |= {f"query_{name}": values[0], f"key_{name}": values[1]}

@@ -153,14 +153,14 @@ def test_boxes_say_where_views_lie_and_leave_them_alone():
     for view in ("query", "key", "small"):
         box = batch[f"{view}_box"] * [60, 80, 60, 80]
         flip = batch[f"{view}_flip"]
-        assert (box.dtype.kind, flip.dtype) == ("f", bool)
+        assert (box.dtype, flip.dtype) == ("float32", "int32")
         assert 0.2 < flip.mean() < 0.8
         np.testing.assert_allclose(box, np.round(box), atol=1e-4)  # whole pixels
         edges = [batch[view][..., 0, 0, 0], batch[view][..., 0, 0, 1]]
         edges += [batch[view][..., -1, -1, 0] + 1, batch[view][..., -1, -1, 1] + 1]
         edges = np.stack(edges, axis=-1)
         mirrored = np.stack([batch[view][..., 0, -1, 1], batch[view][..., 0, 0, 1] + 1], axis=-1)
-        edges[..., 1::2] = np.where(flip[..., None], mirrored, edges[..., 1::2])
+        edges[..., 1::2] = np.where(flip[..., None] == 1, mirrored, edges[..., 1::2])
         pixel = (box[..., 2:] - box[..., :2]).max() / (12 if view == "small" else 24)
         np.testing.assert_allclose(edges, box, atol=max(pixel / 2, 0.5) + 0.1)
 

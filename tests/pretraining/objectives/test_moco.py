@@ -30,18 +30,18 @@ def batch(number=8, seed=0):
     }.items():
         shape = (number, 2) if view == "small" else (number,)
         made[f"{view}_box"] = np.broadcast_to(np.float32(box), (*shape, 4))
-        made[f"{view}_flip"] = np.zeros(shape, bool)
+        made[f"{view}_flip"] = np.zeros(shape, "int32")
     made["small_box"] = made["small_box"] + np.float32([[0], [0.5]])
     return made
 
 
-def moco(rationale=SMALL, dtype=None, optimizer=None, **kwargs):
+def moco(rationale=SMALL, dtype=None, optimizer=None, eager=False, **kwargs):
     pretrainer = MoCo(
         tiny_encoder(num_detectors=3, dtype=dtype),
         **{"rationale": rationale, "projection_dim": 6, "queue_size": 16, "seed": 3} | kwargs,
         dtype=dtype,
     )
-    pretrainer.compile(optimizer or keras.optimizers.SGD(0.1, momentum=0.9))
+    pretrainer.compile(optimizer or keras.optimizers.SGD(0.1, momentum=0.9), run_eagerly=eager)
     return pretrainer
 
 
@@ -88,7 +88,7 @@ def train_plain_moco(pretrainer, batches, learning_rate, momentum):
 
 def test_without_a_rationale_it_is_plain_moco():
     batches = [batch(seed=seed) for seed in range(5)]
-    by_hand, pretrainer = moco(None), moco(None, mask_same_image=False)
+    by_hand, pretrainer = moco(None), moco(None, mask_same_image=False, eager=True)
     losses, queue = train_plain_moco(by_hand, batches, 0.1, 0.999)
     trained = [pretrainer.train_on_batch(data, return_dict=True) for data in batches]
     np.testing.assert_allclose([float(logs["loss"]) for logs in trained], losses, rtol=1e-5)
@@ -97,7 +97,7 @@ def test_without_a_rationale_it_is_plain_moco():
 
 
 def test_the_branch_is_left_alone_without_a_rationale():
-    pretrainer = moco(None, optimizer=keras.optimizers.SGD(0.1, weight_decay=0.1))
+    pretrainer = moco(None, optimizer=keras.optimizers.SGD(0.1, weight_decay=0.1), eager=True)
     before = pretrainer.encoder.branch.get_weights()
     pretrainer.fit(tf.data.Dataset.from_tensors(batch()), verbose=0)
     for old, new in zip(before, pretrainer.encoder.branch.get_weights(), strict=True):
@@ -106,7 +106,10 @@ def test_the_branch_is_left_alone_without_a_rationale():
 
 def test_a_detached_rationale_leaves_the_backbone_to_the_objective_bit_for_bit():
     views = tf.data.Dataset.from_tensor_slices(batch(16)).batch(8)
-    plain, with_rationale = moco(None), moco(dataclasses.replace(SMALL, weight=3.0))
+    plain, with_rationale = (
+        moco(None, eager=True),
+        moco(dataclasses.replace(SMALL, weight=3.0), eager=True),
+    )
     for pretrainer in (plain, with_rationale):
         pretrainer.fit(views, epochs=3, verbose=0)
     for one, other in (
@@ -126,7 +129,7 @@ def test_an_attached_rationale_reaches_the_backbone():
     paper = Rationale.paper()
     attached = [paper.changed({name: False}) for name in ATTACHMENTS]
     for rationale in (None, *attached):
-        pretrainer = moco(rationale)
+        pretrainer = moco(rationale, eager=True)
         pretrainer.train_on_batch(data)
         weights.append(np.asarray(pretrainer.encoder.backbone.trainable_variables[0]))
     assert np.abs(weights[0] - weights[1]).max() > 1e-6
@@ -144,7 +147,7 @@ def test_the_branch_learns_its_target():
 
 
 def test_frozen_affine_and_frozen_backbone():
-    pretrainer = moco(backbone_lr_multiplier=0.0)
+    pretrainer = moco(backbone_lr_multiplier=0.0, eager=True)
     backbone = [np.asarray(v) for v in pretrainer.encoder.backbone.trainable_variables]
     pretrainer.fit(tf.data.Dataset.from_tensors(batch()).repeat(3), verbose=0)
     batch_norm = pretrainer.encoder.branch.batch_norm
@@ -168,8 +171,8 @@ def test_the_multiplier_is_a_smaller_learning_rate(optimizer):
     slow = keras.saving.deserialize_keras_object(config)
     slow.learning_rate = float(optimizer.learning_rate) * 0.1
     pretrainers = [
-        moco(None, optimizer=optimizer, backbone_lr_multiplier=0.1),
-        moco(None, optimizer=slow),
+        moco(None, optimizer=optimizer, backbone_lr_multiplier=0.1, eager=True),
+        moco(None, optimizer=slow, eager=True),
     ]
     for pretrainer in pretrainers:
         pretrainer.train_on_batch(batch())
@@ -194,7 +197,7 @@ def test_schedules_of_rate_and_weight_decay(optimizer, dtype, tmp_path):
 
 
 def test_old_keys_of_the_same_image_are_no_negatives():
-    pretrainer, data = moco(None), batch(8)
+    pretrainer, data = moco(None, eager=True), batch(8)
     for _ in range(2):
         pretrainer.train_on_batch(data)
     np.testing.assert_array_equal(
@@ -214,8 +217,8 @@ def test_old_keys_of_the_same_image_are_no_negatives():
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
 @pytest.mark.parametrize("rationale", [Rationale.paper(), Rationale.reference()])
 def test_low_precision(dtype, rationale):
-    exact = moco(rationale).train_on_batch(batch(), return_dict=True)
-    low = moco(rationale, dtype=dtype).train_on_batch(batch(), return_dict=True)
+    exact = moco(rationale, eager=True).train_on_batch(batch(), return_dict=True)
+    low = moco(rationale, dtype=dtype, eager=True).train_on_batch(batch(), return_dict=True)
     assert float(low["ssl_loss"]) == pytest.approx(float(exact["ssl_loss"]), rel=0.02)
     # The GradCAM sees the unscaled loss: its height is that of float32.
     assert float(low["cam_peak"]) == pytest.approx(float(exact["cam_peak"]), rel=0.1)
