@@ -59,7 +59,7 @@ def test_a_backbone_becomes_a_preset(folder, file, tmp_path, capsys):
     assert (source["seed"], source["images"], source["image_size"]) == (3, NUMBER, 32)
     assert (source["keras_cr"], source["keras"]) == (keras_cr.__version__, keras.__version__)
     assert len(manifest["extra"]["fit_rationale"]) == 2
-    assert Rationale(**manifest["extra"]["rationale"]).k == 10
+    assert Rationale.from_config(manifest["extra"]["rationale"]).positives.k == 10
 
     encoder = CommonRationaleEncoder.from_preset(str(output))
     assert (encoder.num_detectors, encoder.pooling) == (1, "rationale")
