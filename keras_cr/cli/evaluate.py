@@ -107,7 +107,7 @@ def summary(metrics: dict, name: str) -> str:
     from keras_cr.evaluation.table import COLUMNS
 
     stated = metrics["protocol"]
-    columns = {protocol for _, protocol, _ in COLUMNS}
+    columns = {metric.protocol for metric in COLUMNS}
     others = [protocol for protocol in PROTOCOLS if protocol in stated and protocol not in columns]
     lines = [format_table({name: metrics})]
     if others:

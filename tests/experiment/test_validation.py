@@ -49,12 +49,13 @@ def test_all_seeds_share_the_held_out_images(birds, tmp_path):
 
 def test_options_must_be_the_same_to_go_on(birds, tmp_path):
     options = {"validation_fraction": 0.4, "rationale_options": {"extra_passes": ("query",)}}
-    prepare(birds, tmp_path / "out", **options)
-    prepare(birds, tmp_path / "out", **options, resume=True)
-    others = {"validation_fraction": 0.3}, {"rationale_options": {"k": 3}}
+    paper = {"rationale": "paper"} | options
+    prepare(birds, tmp_path / "out", **paper)
+    prepare(birds, tmp_path / "out", **paper, resume=True)
+    others = {"validation_fraction": 0.3}, {"rationale_options": {"weight": 3.0}}
     for name, other in zip(options, others, strict=True):
         with pytest.raises(ValueError, match=f"other settings: {name} was"):
-            prepare(birds, tmp_path / "out", **(options | other), resume=True)
+            prepare(birds, tmp_path / "out", **(paper | other), resume=True)
 
 
 def test_runs_of_before_there_were_such_settings_go_on(birds, tmp_path):
