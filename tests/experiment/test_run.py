@@ -32,6 +32,14 @@ def birds(tmp_path_factory):
     return write_cub_layout(dataset, tmp_path_factory.mktemp("birds") / "data")
 
 
+@pytest.fixture
+def without_pictures():
+    """Pictures and reports take half of a small run, and have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[Run.__module__], "write_pictures", lambda *_: None)
+        yield
+
+
 QUICK = {"protocols": ("retrieval",), "refit": "off"}  # where the rest plays no part
 
 
@@ -79,6 +87,7 @@ def test_a_run_writes_everything_and_can_be_loaded_by_name(birds, tmp_path, caps
     classifier.fit(images, np.arange(3), verbose=0)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_two_runs_with_one_seed_have_the_same_history(birds, tmp_path):
     for name in "ab":
         start(birds, tmp_path / name, **QUICK)
@@ -90,6 +99,7 @@ def test_two_runs_with_one_seed_have_the_same_history(birds, tmp_path):
     assert other[1] != histories[0].splitlines()[1]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkeypatch):
     options = QUICK | {"epochs": 3, "monitor_every": 2, "optimizer": "lars", "warmup_epochs": 1}
     options |= {"learning_rate": 1.0, "weight_decay": 0.04, "final_weight_decay": 0.4}
@@ -132,6 +142,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkey
         ("reference", "byol", "mixed_bfloat16"),
     ],
 )
+@pytest.mark.usefixtures("without_pictures")
 def test_other_arms(birds, tmp_path, rationale, objective, precision):
     changes = {"rationale": rationale, "objective": objective, "precision": precision}
     metrics = start(birds, tmp_path / "out", epochs=1, **QUICK, **changes)
@@ -143,6 +154,7 @@ def test_other_arms(birds, tmp_path, rationale, objective, precision):
     assert {layer.dtype_policy.name for layer in trained.backbone.layers} == {precision}
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_initial_weights_from_a_file_and_from_a_preset(birds, tmp_path):
     backbone = tiny_backbone()
     backbone.save(tmp_path / "tiny.keras")
@@ -156,6 +168,7 @@ def test_initial_weights_from_a_file_and_from_a_preset(birds, tmp_path):
     np.testing.assert_allclose(again(images), encoder(images), atol=1e-6)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_no_epochs_fit_the_branch_to_a_frozen_backbone(birds, tmp_path):
     backbone = tiny_backbone()
     backbone.save(tmp_path / "tiny.keras")
@@ -170,6 +183,7 @@ def test_no_epochs_fit_the_branch_to_a_frozen_backbone(birds, tmp_path):
     assert not (tmp_path / "out" / "history.csv").exists()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_branch_is_fitted_once_more_after_training(birds, tmp_path):
     """To the backbone as it is then, as `fit_rationale` would; nothing else changes."""
     found = {}
@@ -214,8 +228,8 @@ def test_labels_and_a_test_split_are_not_needed(tmp_path):
     assert (tmp_path / "out" / "report.html").is_file()
 
 
-def test_labels_and_auxiliary_tasks_are_learnt(birds, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules[Run.__module__], "write_pictures", lambda *_: None)  # slow
+@pytest.mark.usefixtures("without_pictures")
+def test_labels_and_auxiliary_tasks_are_learnt(birds, tmp_path):
     changes = {"objective": "supervised", "auxiliary": {"dcl": 1.0}, "rationale": "paper"}
     start(birds, tmp_path / "out", epochs=1, **QUICK, **changes)
     (row,) = csv.DictReader((tmp_path / "out" / "history.csv").open())
@@ -261,6 +275,7 @@ def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
         prepare(epochs=3, resume=True)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_an_unreadable_image_stops_the_run_or_is_skipped(tmp_path):
     birds = synthetic_birds(2, train_per_class=9, test_per_class=2, image_size=48)
     folder = write_cub_layout(birds, tmp_path / "data")
