@@ -34,6 +34,7 @@ def test_an_epoch_on_photographs(tmp_path):
         init=str(BACKBONE),
         epochs=1,
         image_size=96,
+        protocols=("retrieval", "localization"),
     )
     metrics = run(settings, lambda _: dataset)
     start = metrics["initialization"]
