@@ -153,7 +153,7 @@ def test_boxes_say_where_views_lie_and_leave_them_alone():
     for view in ("query", "key", "small"):
         box = batch[f"{view}_box"] * [60, 80, 60, 80]
         flip = batch[f"{view}_flip"]
-        assert (box.dtype, flip.dtype) == ("float32", "int32")
+        assert (batch[f"{view}_box"].dtype, flip.dtype) == ("float32", "int32")
         assert 0.2 < flip.mean() < 0.8
         np.testing.assert_allclose(box, np.round(box), atol=1e-4)  # whole pixels
         edges = [batch[view][..., 0, 0, 0], batch[view][..., 0, 0, 1]]
