@@ -115,13 +115,13 @@ def load_state(folder: Path) -> keras.Model:
     """The pretrainer in the state that a run kept last.
 
     Raises:
-        ValueError: a version whose pretrainers are built otherwise kept it.
+        ValueError: it is damaged, or of a version whose pretrainers are built otherwise.
     """
     try:
         return keras.saving.load_model(state_path(folder))
     except ValueError as error:
         raise ValueError(
-            f"`resume`: {state_path(folder)} is of another version of keras_cr and can't go on; "
-            "begin the run anew in another `output`. Its encoder loads all the same: "
-            "load_weights(FILE, skip_mismatch=True) of a pretrainer like it."
+            f"`resume`: {state_path(folder)} is damaged, or of another version of keras_cr, and "
+            "can't go on; begin the run anew in another `output`. The encoder of a whole one loads "
+            "all the same: load_weights(FILE, skip_mismatch=True) of a pretrainer like it."
         ) from error
