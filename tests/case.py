@@ -1,5 +1,8 @@
 """Checks that every layer, loss or pretrainer has to pass; a new one's test is ten lines."""
 
+import pathlib
+import re
+
 import keras
 import numpy as np
 from keras import ops
@@ -128,3 +131,11 @@ def run_pretrainer_test(make, batch, tmp_path):
         np.testing.assert_array_equal(one, other)
     embedding = first.encoder(batch["query"])
     np.testing.assert_allclose(loaded.predict(batch["query"], verbose=0), embedding, atol=1e-6)
+
+
+def run_example(page, name):
+    """Runs, word for word, the Python block of a page in docs/ that defines the class `name`."""
+    text = (pathlib.Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (code,) = [block for block in blocks if f"class {name}" in block]
+    exec(compile(code, page, "exec"), {"__name__": "__main__"})

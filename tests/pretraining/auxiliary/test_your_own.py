@@ -1,8 +1,5 @@
 """The task that docs/objectives.md shows, word for word."""
 
-import pathlib
-import re
-
 import keras
 import numpy as np
 
@@ -10,20 +7,13 @@ from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Settings
 from keras_cr.experiment.build import build_pretrainer
 from keras_cr.pretraining import AUXILIARY
-from tests.case import tiny_encoder
+from tests.case import run_example, tiny_encoder
 from tests.pretraining.auxiliary.test_every_task import smooth
-
-PAGE = pathlib.Path(__file__).parents[3] / "docs" / "objectives.md"
 
 
 def test_a_task_of_ones_own(tmp_path):
-    (code,) = [
-        block
-        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-        if "class UpsideDown" in block
-    ]
     try:
-        exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
+        run_example("objectives.md", "UpsideDown")
         birds = synthetic_birds(2, 4, 1, image_size=32)
         settings = Settings(
             objective="pretext",

@@ -1,8 +1,5 @@
 """The objective that docs/objectives.md shows, word for word."""
 
-import pathlib
-import re
-
 import keras
 import numpy as np
 
@@ -10,20 +7,13 @@ from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Settings
 from keras_cr.experiment.build import build_pretrainer
 from keras_cr.pretraining import OBJECTIVES
-from tests.case import tiny_encoder
+from tests.case import run_example, tiny_encoder
 from tests.pretraining.objectives.test_moco import batch
-
-PAGE = pathlib.Path(__file__).parents[3] / "docs" / "objectives.md"
 
 
 def test_a_toy_of_ones_own(tmp_path):
-    (code,) = [
-        block
-        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-        if "class Centred" in block
-    ]
     try:
-        exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
+        run_example("objectives.md", "Centred")
         birds = synthetic_birds(2, 4, 1, image_size=32)
         settings = Settings(objective="centred", batch_size=8, optimizer="adamw")
         pretrainer = build_pretrainer(settings, tiny_encoder(num_detectors=1), birds)
