@@ -2,6 +2,7 @@
 
 from keras_cr.data.aircraft import download_aircraft, read_aircraft
 from keras_cr.data.augmentation import Augmentation
+from keras_cr.data.backgrounds import BackgroundSwap
 from keras_cr.data.cars import read_cars
 from keras_cr.data.cub import download_cub, read_cub
 from keras_cr.data.dataset import FineGrainedDataset
@@ -21,6 +22,7 @@ from keras_cr.data.views import random_views, two_views
 
 __all__ = [
     "Augmentation",
+    "BackgroundSwap",
     "Finding",
     "FineGrainedDataset",
     "Report",

@@ -6,6 +6,7 @@ in one go, and `render` does it to one image, so that few operations are left fo
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -226,9 +227,26 @@ class Augmentation:
             flip=flip < self.flip,
         )
 
-    def render(self, image: tf.Tensor, image_size: int, plan: ViewPlan) -> tf.Tensor:
-        """Makes the view that `plan`, without leading axes, describes; else as `apply`."""
-        view = _crop(image, image_size, self.crop_box(tf.shape(image), plan))
+    def render(
+        self,
+        image: tf.Tensor,
+        image_size: int,
+        plan: ViewPlan,
+        change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Makes the view that `plan`, without leading axes, describes; else as `apply`.
+
+        Args:
+            image: As for `apply`.
+            image_size: As for `apply`.
+            plan: From `plan`.
+            change: What is done to the crop before its colours are changed, from it and its
+                `crop_box`.
+        """
+        box = self.crop_box(tf.shape(image), plan)
+        view = _crop(image, image_size, box)
+        if change is not None:
+            view = change(view, box)
         view = tf.cond(plan.recolor, lambda: _recolor(view, plan), lambda: view)
         view = tf.cond(plan.blur, lambda: self._blur(view, plan.sigma), lambda: view)
         if self.solarize:

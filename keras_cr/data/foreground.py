@@ -16,7 +16,9 @@ from keras_cr.data.images import (
 )
 
 
-def foreground(dataset: FineGrainedDataset, image_size: int) -> np.ndarray | None:
+def foreground(
+    dataset: FineGrainedDataset, image_size: int, crop: bool = True
+) -> np.ndarray | None:
     """Returns where the object is, in the geometry of `image_batches(dataset, image_size, ...)`.
 
     The masks say it where an image has one, else its box. All of it is held in memory
@@ -25,6 +27,7 @@ def foreground(dataset: FineGrainedDataset, image_size: int) -> np.ndarray | Non
     Args:
         dataset: The images.
         image_size: Side of the maps in pixels.
+        crop: As for `image_batches`.
 
     Returns:
         (N, image_size, image_size) float32, 1 on the object and 0 elsewhere, or None where
@@ -34,7 +37,7 @@ def foreground(dataset: FineGrainedDataset, image_size: int) -> np.ndarray | Non
         ValueError: Some images, but not all, have neither a mask nor a box.
     """
     image_size = image_side(image_size)
-    batches = foreground_batches(dataset, image_size, batch_size=64)
+    batches = foreground_batches(dataset, image_size, batch_size=64, crop=crop)
     if batches is None:
         return None
     empty = np.zeros((0, image_size, image_size), "float32")
@@ -42,7 +45,7 @@ def foreground(dataset: FineGrainedDataset, image_size: int) -> np.ndarray | Non
 
 
 def foreground_batches(
-    dataset: FineGrainedDataset, image_size: int, batch_size: int
+    dataset: FineGrainedDataset, image_size: int, batch_size: int, crop: bool = True
 ) -> tf.data.Dataset | None:
     """Returns where the objects are, in the order and geometry of `image_batches`.
 
@@ -50,6 +53,7 @@ def foreground_batches(
         dataset: The images; a mask goes before a box where an image has both.
         image_size: Side of the maps in pixels.
         batch_size: Maps a batch.
+        crop: As for `image_batches`.
 
     Returns:
         A `tf.data.Dataset` of (B, image_size, image_size) float32 in {0, 1}, or None where the
@@ -69,7 +73,7 @@ def foreground_batches(
             pixels = tf.constant(masks.astype("uint8"))
         return in_batches(
             dataset,
-            lambda i: _mask_foreground(cut(tf.gather(pixels, i)[..., None]), image_size),
+            lambda i: _mask_foreground(cut(tf.gather(pixels, i)[..., None]), image_size, crop),
             batch_size,
         )
     paths = [path or "" for path in masks or [None] * len(dataset)]
@@ -92,23 +96,25 @@ def foreground_batches(
         path = tf.gather(paths, index)
         return tf.cond(
             path != "",
-            lambda: _mask_foreground(cut(load_mask(path)), image_size),
-            lambda: _box_foreground(tf.gather(boxes, index), tf.shape(read(index)), image_size),
+            lambda: _mask_foreground(cut(load_mask(path)), image_size, crop),
+            lambda: _box_foreground(
+                tf.gather(boxes, index), tf.shape(read(index)), image_size, crop
+            ),
         )
 
     return in_batches(dataset, foreground, batch_size)
 
 
-def _mask_foreground(mask: tf.Tensor, image_size: int) -> tf.Tensor:
+def _mask_foreground(mask: tf.Tensor, image_size: int, crop: bool) -> tf.Tensor:
     """Half the range and more is foreground: 3 of 5 annotators in CUB's masks; 1 in 0/1 masks."""
     threshold = tf.where(tf.reduce_max(mask) > 1, 128, 1)
     mask = tf.cast(tf.cast(mask, tf.int32) >= threshold, tf.float32)
-    return tf.cast(resize_and_crop(mask, image_size)[..., 0] >= 0.5, tf.float32)
+    return tf.cast(resize_and_crop(mask, image_size, crop)[..., 0] >= 0.5, tf.float32)
 
 
-def _box_foreground(box: tf.Tensor, shape: tf.Tensor, image_size: int) -> tf.Tensor:
+def _box_foreground(box: tf.Tensor, shape: tf.Tensor, image_size: int, crop: bool) -> tf.Tensor:
     """1 where a pixel's centre, taken back to the original image, lies inside the box."""
-    size, offset = geometry(shape, image_size)
+    size, offset = geometry(shape, image_size, crop)
     scale = tf.cast(size, tf.float32) / tf.cast(shape[:2], tf.float32)
     centers = tf.range(image_size, dtype=tf.float32) + 0.5
     y = (centers + tf.cast(offset[0], tf.float32)) / scale[0]

@@ -172,13 +172,16 @@ def data_fault(
     return None
 
 
-def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int) -> tf.data.Dataset:
+def image_batches(
+    dataset: FineGrainedDataset, image_size: int, batch_size: int, crop: bool = True
+) -> tf.data.Dataset:
     """Returns the images in order, resized and centre-cropped as evaluation sees them.
 
     Args:
         dataset: The images.
         image_size: Side of the square images in pixels.
         batch_size: Images a batch; the last batch holds what is left.
+        crop: False squashes the whole image into the square, so that nothing of it is cut off.
 
     Returns:
         A `tf.data.Dataset` of (B, image_size, image_size, 3) float32 RGB in 0..255.
@@ -188,7 +191,7 @@ def image_batches(dataset: FineGrainedDataset, image_size: int, batch_size: int)
     """
     image_size, batch_size = image_side(image_size), whole("batch_size", batch_size)
     read = image_reader(dataset)
-    return in_batches(dataset, lambda index: whole_image(read(index), image_size), batch_size)
+    return in_batches(dataset, lambda index: whole_image(read(index), image_size, crop), batch_size)
 
 
 def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarray:
@@ -227,30 +230,36 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
     return images
 
 
-def whole_image(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """An (H, W, 3) RGB image as evaluation sees it: (image_size, image_size, 3) float32, 0..255."""
-    image = resize_and_crop(image, image_size)
+def whole_image(image: tf.Tensor, image_size: int, crop: bool = True) -> tf.Tensor:
+    """An (H, W, 3) RGB image as evaluation sees it: (image_size, image_size, 3) float32, 0..255.
+
+    `crop` is as for `image_batches`.
+    """
+    image = resize_and_crop(image, image_size, crop)
     return tf.clip_by_value(image, 0.0, 255.0)  # the resize's rounding can leave it by a hair
 
 
-def resize_and_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
+def resize_and_crop(image: tf.Tensor, image_size: int, crop: bool = True) -> tf.Tensor:
     """Resizes the shorter side to `image_size`, antialiased, and crops the centre.
 
     Args:
         image: (H, W, C) tensor of any numeric type.
         image_size: Side of the result in pixels.
+        crop: As for `image_batches`.
 
     Returns:
         (image_size, image_size, C) float32 tensor in the image's own range.
     """
-    size, offset = geometry(tf.shape(image), image_size)
+    size, offset = geometry(tf.shape(image), image_size, crop)
     image = tf.image.resize(image, size, antialias=True)
     image = tf.slice(image, [offset[0], offset[1], 0], [image_size, image_size, -1])
     return tf.ensure_shape(image, (image_size, image_size, None))
 
 
-def geometry(shape: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def geometry(shape: tf.Tensor, image_size: int, crop: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """Height and width after the resize, and the corner of the central square in it."""
+    if not crop:
+        return tf.constant([image_size, image_size]), tf.constant([0, 0])
     sides = tf.cast(shape[:2], tf.float32)
     size = tf.cast(tf.round(sides * (image_size / tf.reduce_min(sides))), tf.int32)
     return size, (size - image_size) // 2

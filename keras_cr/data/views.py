@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_cr._numbers import as_whole
 from keras_cr.data._arguments import image_side, whole
 from keras_cr.data.augmentation import Augmentation, ViewPlan, draw
+from keras_cr.data.backgrounds import BackgroundSwap, swaps
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import image_reader, whole_image
 
@@ -36,6 +37,7 @@ def two_views(
     labels: bool = False,
     boxes: bool = False,
     cache: str | os.PathLike | None = None,
+    backgrounds: BackgroundSwap | None = None,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of two views of each image, for a pretrainer's `fit`.
 
@@ -66,6 +68,8 @@ def two_views(
         cache: Keeps decoded images, so that each file is decoded once: `"memory"`, while `dataset`
             lives, or a folder, for later runs too. See `keras_cr.data.cache`. None decodes a file
             in every epoch. The batches are the same.
+        backgrounds: Puts the objects of some views before other backgrounds; the crops and colours
+            are those without it, and the whole images are left as they are.
 
     Returns:
         A `tf.data.Dataset` of dicts: `query` and `key` (B, image_size, image_size, 3) float32 RGB
@@ -76,8 +80,9 @@ def two_views(
         of the key, and `small_box`, `small_flip` (B, small_crops, ...).
 
     Raises:
-        ValueError: The dataset holds fewer images than one batch, an argument is out of range, or
-            the cache can't be written or is too large for the machine.
+        ValueError: The dataset holds fewer images than one batch, an argument is out of range,
+            `backgrounds` has not a map for each image, or the cache can't be written or is too
+            large for the machine.
 
     Example:
 
@@ -105,16 +110,22 @@ def two_views(
     small = small_augmentation or dataclasses.replace(query, scale=_SMALL_SCALE)
     kinds = [query, key] + small_crops * [small]
     sizes = [image_size, image_size] + small_crops * [small_size]
-    drawn = _drawn(dataset, kinds, seed, steps * batch_size, small_crops)
     read = image_reader(dataset, cache)
+    draw_swaps = None
+    if backgrounds is not None:
+        names = ["query", "key"] + small_crops * ["small"]
+        draw_swaps, changes_of = swaps(backgrounds, dataset, read, image_size, names)
+    drawn = _drawn(dataset, kinds, seed, steps * batch_size, small_crops, draw_swaps)
     if labels:
         dataset.need_labels("labels", "batches can't hold them")
     numbers = tf.constant(dataset.labels, tf.int32) if labels else None
 
-    def views(index, plan):
+    def views(index, plan, *swapped):
         image = read(index)
-        plans = _unstacked(plan)
-        query, key, *small = _render(kinds, image, sizes, plans)
+        plans, changes = _unstacked(plan), None
+        if swapped:
+            changes = changes_of(index, tf.shape(image), *swapped)
+        query, key, *small = _render(kinds, image, sizes, plans, changes)
         batch = {"query": query, "key": key, "index": index}
         if whole_images:
             batch["image"] = whole_image(image, image_size)
@@ -193,10 +204,13 @@ def _pair(augmentation) -> tuple[Augmentation, Augmentation]:
     return pair
 
 
-def _drawn(dataset, kinds: list[Augmentation], seed: int, used: int, small: int = 0):
+def _drawn(
+    dataset, kinds: list[Augmentation], seed: int, used: int, small: int = 0, draw_swaps=None
+):
     """Returns a function: epoch -> `used` pairs of an image's position and its views' plan.
 
-    The last `small` kinds are those of the small crops.
+    The last `small` kinds are those of the small crops. What `draw_swaps` gives for positions and a
+    seed comes beside them.
     """
 
     def one_epoch(epoch):
@@ -212,7 +226,8 @@ def _drawn(dataset, kinds: list[Augmentation], seed: int, used: int, small: int 
 
         def planned(rows):
             of_rows = tf.concat([tf.gather(each, rows) for each in draws], axis=1)
-            return tf.data.Dataset.from_tensor_slices((rows, _plan(kinds, of_rows)))
+            swapped = draw_swaps(rows, view_seed) if draw_swaps else ()
+            return tf.data.Dataset.from_tensor_slices((rows, _plan(kinds, of_rows), *swapped))
 
         return tf.data.Dataset.from_tensor_slices(order).batch(_PLANNED).flat_map(planned)
 
@@ -232,10 +247,12 @@ def _unstacked(plan: ViewPlan) -> list[ViewPlan]:
     return list(map(ViewPlan, *(tf.unstack(value, axis=0) for value in plan)))
 
 
-def _render(kinds, image: tf.Tensor, sizes: list[int], plans: list[ViewPlan]) -> list[tf.Tensor]:
+def _render(
+    kinds, image: tf.Tensor, sizes: list[int], plans: list[ViewPlan], changes: list | None = None
+) -> list[tf.Tensor]:
     """The views of one image."""
-    parts = zip(kinds, sizes, plans, strict=True)
-    return [kind.render(image, size, plan) for kind, size, plan in parts]
+    parts = zip(kinds, sizes, plans, changes or [None] * len(kinds), strict=True)
+    return [kind.render(image, size, plan, change) for kind, size, plan, change in parts]
 
 
 def _places(kinds, shape: tf.Tensor, plans: list[ViewPlan]) -> dict[str, tf.Tensor]:

@@ -15,7 +15,6 @@ from keras_cr.data import (
     FineGrainedDataset,
     check_images,
     image_batches,
-    two_views,
 )
 from keras_cr.data.cache import check_cache
 from keras_cr.evaluation import (
@@ -49,10 +48,9 @@ from keras_cr.experiment.stored import stored_name, taken_message
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
-from keras_cr.pretraining import fit_rationale
+from keras_cr.pretraining import fit_rationale, pretrain
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
-_SMALL_SIDE = 96 / 224  # of a small crop, to the views'; SwAV's (arXiv 2006.09882)
 ReadDataset = Callable[[str | None], FineGrainedDataset]
 
 
@@ -237,37 +235,23 @@ class Run:
         else:
             pretrainer, first_epoch = build_pretrainer(settings, self.encoder, train), 0
         if first_epoch < settings.epochs:
-            small_size = round(settings.image_size * _SMALL_SIDE)
-            if pretrainer.small_crops:
-                small_size = max(small_size, pretrainer.encoder.map_size.smallest)
-            views = two_views(
-                train,
-                settings.image_size,
-                settings.batch_size,
-                augmentation=self.augmentation or pretrainer.augmentation(),
-                seed=settings.seed,
-                epochs=settings.epochs - first_epoch,
-                first_epoch=first_epoch,
-                whole_images=bool(pretrainer.rationale and pretrainer.rationale.whole_images),
-                small_crops=pretrainer.small_crops,
-                small_size=small_size,
-                labels=pretrainer.needs_labels,
-                boxes=pretrainer.boxes,
-                cache=settings.cache,
-            )
             with Progress("Training", settings.epochs * steps, done=first_epoch * steps) as bar:
-                pretrainer.fit(
-                    views,
-                    epochs=settings.epochs,
-                    initial_epoch=first_epoch,
-                    steps_per_epoch=steps,
-                    shuffle=False,
-                    verbose=0,
+                pretrain(
+                    pretrainer,
+                    train,
+                    settings.image_size,
+                    settings.batch_size,
+                    settings.epochs,
+                    first_epoch=first_epoch,
+                    seed=settings.seed,
+                    augmentation=self.augmentation,
+                    cache=settings.cache,
                     callbacks=[
                         ProgressBar(bar, settings.epochs),
                         *self.watching,
                         Checkpoint(self.output),
                     ],
+                    folder=state_path(self.output).parent,
                 )
         if settings.refits:
             self._fit_branch(pretrainer.encoder, train)

@@ -228,7 +228,7 @@ class Settings:
         if self.refit == "off" or self.rationale != "on":
             return False
         options = self.rationale_options
-        return named_rationale(self.rationale, options, self.objective).whole_images
+        return not named_rationale(self.rationale, options, self.objective).explains_objective
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""

@@ -29,8 +29,16 @@ from keras_cr.pretraining.objectives import (  # noqa: E402
     VICReg,
 )
 from keras_cr.pretraining.outcome import Outcome, View  # noqa: E402
+from keras_cr.pretraining.pretrain import pretrain  # noqa: E402
 from keras_cr.pretraining.pretrainer import Pretrainer  # noqa: E402
-from keras_cr.rationale import Neighbours, Rationale, Views, fit_rationale  # noqa: E402
+from keras_cr.rationale import (  # noqa: E402
+    Foregrounds,
+    Neighbours,
+    Rationale,
+    Views,
+    fit_rationale,
+    foreground_maps,
+)
 
 __all__ = [
     "AUXILIARY",
@@ -42,6 +50,7 @@ __all__ = [
     "AuxiliaryTask",
     "BarlowTwins",
     "DenseCL",
+    "Foregrounds",
     "Inpainting",
     "LeJEPA",
     "MoCo",
@@ -60,4 +69,6 @@ __all__ = [
     "View",
     "Views",
     "fit_rationale",
+    "foreground_maps",
+    "pretrain",
 ]

@@ -10,6 +10,7 @@ from keras import ops
 from keras_cr._numbers import whole_number
 from keras_cr.attribution import center_prior
 from keras_cr.losses import RationaleFit
+from keras_cr.rationale.foregrounds import Foregrounds
 
 _ALLOWED = {
     "images": ("whole", "views"),
@@ -115,6 +116,7 @@ class Views:
 
 
 _POSITIVES = {"neighbours": Neighbours, "views": Views}
+_PARTS = ("positives", "foregrounds")  # choices that have choices of their own
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,14 @@ class Rationale:
             batch while it is trained (inference is always per image).
         train_affine: whether scale and offset of the branch's batch normalisation are trained.
             Frozen, the map keeps its contrast as the fit converges.
+        foregrounds: how the branch's maps cut objects out for the views of
+            `keras_cr.pretraining.pretrain`, `Foregrounds(...)`, or None, where they don't; `"on"`
+            and `"off"` are `Foregrounds()` and None, `"auto"` is `"on"` with `Neighbours`. A step
+            on given views is the same with and without it.
 
     Raises:
-        ValueError: an argument has a value that is not listed above.
+        ValueError: an argument has a value that is not listed above, or `foregrounds` is wanted of
+            maps of views.
 
     Example:
 
@@ -169,6 +176,7 @@ class Rationale:
     reduction: str = "mean"
     map_normalization: str = "image"
     train_affine: bool = False
+    foregrounds: Foregrounds | str | None = "auto"
 
     def __post_init__(self):
         if isinstance(self.positives, str) and self.positives in _POSITIVES:
@@ -179,6 +187,24 @@ class Rationale:
                 f"Received: positives={self.positives!r}"
             )
         _check(self)
+        self._take_foregrounds()
+
+    def _take_foregrounds(self) -> None:
+        """A word becomes what it stands for; refuses what there is nothing to cut by."""
+        given, compares = self.foregrounds, isinstance(self.positives, Neighbours)
+        words = {"auto": Foregrounds() if compares else None, "on": Foregrounds(), "off": None}
+        foregrounds = words.get(given, given) if isinstance(given, str) else given
+        if not isinstance(foregrounds, Foregrounds | None):
+            raise ValueError(
+                "`foregrounds` must be Foregrounds(...), None, or one of "
+                f"{', '.join(words)}. Received: foregrounds={given!r}"
+            )
+        if foregrounds and not compares:
+            raise ValueError(
+                "`foregrounds` needs positives=Neighbours(...): what cuts is fitted to whole "
+                "images, before there are views. Received: positives=Views(...)"
+            )
+        object.__setattr__(self, "foregrounds", foregrounds)
 
     @classmethod
     def paper(cls) -> "Rationale":
@@ -234,40 +260,47 @@ class Rationale:
     @classmethod
     def names(cls) -> dict[str, type]:
         """Every choice that `changed` knows, `positives` among them, and the type of its value."""
-        found = {"positives": str}
-        for kind in (cls, Neighbours, Views):
-            found |= {f.name: f.type for f in dataclasses.fields(kind) if f.name != "positives"}
+        found = dict.fromkeys(_PARTS, str)
+        for kind in (cls, Neighbours, Views, Foregrounds):
+            found |= {f.name: f.type for f in dataclasses.fields(kind) if f.name not in _PARTS}
         return {name: tuple if "tuple" in str(kind) else kind for name, kind in found.items()}
 
     def changed(self, options: Mapping[str, Any]) -> "Rationale":
         """The same rationale with some choices changed, each by its name alone.
 
         Args:
-            options: choices of this class and of the positives' class in one dict, as `get_config`
-                gives them; `positives` is a name, and another kind starts from its defaults.
+            options: choices of this class, of the positives' and of the foregrounds' in one dict,
+                as `get_config` gives them; `positives` is a name, and another kind starts from its
+                defaults; `foregrounds` is `"on"` or `"off"`.
 
         Raises:
             ValueError: there is no such choice, a value can't be, or a choice belongs to the other
-                kind of positives and would have no effect.
+                kind of positives, or to foregrounds that are off, and would have no effect.
         """
         options = dict(options)
-        positives = self.positives
+        positives, foregrounds = self.positives, self.foregrounds
         if (name := options.pop("positives", None)) is not None:
             kind = type(Rationale(name).positives)
             positives = positives if isinstance(positives, kind) else kind()
-        own = {f.name for f in dataclasses.fields(positives)}
-        there = own | {f.name for f in dataclasses.fields(self)}
-        for name in options.keys() - there:
+        if (name := options.pop("foregrounds", None)) is not None:
+            wanted = Rationale(positives, foregrounds=name).foregrounds
+            foregrounds = wanted and (foregrounds or wanted)
+        elif type(positives) is not type(self.positives):
+            foregrounds = Rationale(positives).foregrounds
+        parts = {}
+        for part, now in (("positives", positives), ("foregrounds", foregrounds)):
+            own = {f.name for f in dataclasses.fields(now)} if now else set()
+            found = {name: options.pop(name) for name in options.keys() & own}
+            parts[part] = dataclasses.replace(now, **found) if found else now
+        for name in options.keys() - {f.name for f in dataclasses.fields(self)}:
             if name not in self.names():
                 raise ValueError(f"`{name}` is no choice of a rationale: {', '.join(self.names())}")
-            word = next(word for word, kind in _POSITIVES.items() if isinstance(positives, kind))
+            of_foregrounds = name in {f.name for f in dataclasses.fields(Foregrounds)}
+            where = "foregrounds='off'" if of_foregrounds else f"positives={_word(positives)!r}"
             raise ValueError(
-                f"`{name}` has no effect with positives={word!r}. Received: "
-                f"{name}={options[name]!r}"
+                f"`{name}` has no effect with {where}. Received: {name}={options[name]!r}"
             )
-        parts = {name: options.pop(name) for name in options.keys() & own}
-        positives = dataclasses.replace(positives, **parts)
-        return dataclasses.replace(self, positives=positives, **options)
+        return dataclasses.replace(self, **parts, **options)
 
     @property
     def explains_objective(self) -> bool:
@@ -297,8 +330,9 @@ class Rationale:
 
     def get_config(self) -> dict:
         """The choices by name as a JSON-serialisable dict, for `from_config`."""
-        word = next(word for word, kind in _POSITIVES.items() if isinstance(self.positives, kind))
-        config = vars(self) | {"positives": word} | vars(self.positives)
+        config = vars(self) | {"positives": _word(self.positives)} | vars(self.positives)
+        config |= {"foregrounds": "on" if self.foregrounds else "off"}
+        config |= vars(self.foregrounds) if self.foregrounds else {}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
 
     @classmethod
@@ -306,15 +340,19 @@ class Rationale:
         """The rationale that `get_config` described.
 
         Of a config that lists the choices of both kinds of positives, as those of earlier runs do,
-        the ones without effect are left out.
+        the ones without effect are left out. One without `foregrounds` had none.
 
         Raises:
             ValueError: as `changed`.
         """
-        config = dict(config)
+        config = {"foregrounds": "off"} | dict(config)
         if config.get("pooled_weight") == 0:  # of earlier runs: another loss, and none of it
             del config["pooled_weight"]
         kind = _POSITIVES.get(config.get("positives"), Neighbours)
         idle = {f.name for other in _POSITIVES.values() for f in dataclasses.fields(other)}
         idle -= {f.name for f in dataclasses.fields(kind)}
         return cls().changed({k: v for k, v in config.items() if k not in idle})
+
+
+def _word(positives: Neighbours | Views) -> str:
+    return next(word for word, kind in _POSITIVES.items() if isinstance(positives, kind))

@@ -56,7 +56,7 @@ def fit_rationale(
             taken, of one that is a dict `"image"` or `"images"`. Training images: what is fitted
             on test images is no test result.
         rationale: which target; of its choices those that concern training beside an objective
-            (`weight`, `bank_size`, `warmup`) play no part.
+            (`weight`, `bank_size`, `warmup`, `images`, `foregrounds`) play no part.
         rounds: how often neighbours are looked for.
         epochs: passes of each round's fit.
         batch_size: images at a time.
@@ -71,8 +71,9 @@ def fit_rationale(
     Returns:
         For each round a dict of means over images: `fit_loss`, `agreement` (correlation of target
         and map), `center_agreement` and `norm_agreement` (of the map with a Gaussian around the
-        middle and with the feature's length), `target_share` (of the places) and `map_change`
-        (mean absolute difference to the last round's maps).
+        middle and with the feature's length), `target_share` (of the places), `map_change` (mean
+        absolute difference to the last round's maps) and `flat_share` (of the images whose map has
+        no contrast).
 
     Raises:
         ValueError: there are too few images for the neighbours' `k`, or they are no RGB images of
@@ -156,6 +157,7 @@ def fit_rationale(
                 "norm_agreement": _agreement(norms, weights),
                 "target_share": float(np.mean(cam > 0)),
                 "map_change": float(np.abs(weights - before).mean()),
+                "flat_share": float(np.mean(np.ptp(weights, axis=(1, 2)) == 0)),
             }
         )
         _check_finite(branch, history[-1], number + 1)
@@ -163,7 +165,8 @@ def fit_rationale(
         if on_round is not None:
             on_round(number + 1, history[-1])
     encoder.branch.set_weights(branch.get_weights())
-    _warn_of_doubtful(history[-1], weights)
+    if doubt := doubt_of(history[-1]):
+        warnings.warn(doubt, stacklevel=2)
     return history
 
 
@@ -196,45 +199,41 @@ def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: i
         )
 
 
-def _warn_of_doubtful(last: dict[str, float], maps: np.ndarray) -> None:
-    """Tells what a user would not see in the measures."""
-    flat = int(np.sum(np.ptp(maps, axis=(1, 2)) == 0))
-    if 2 * flat >= len(maps):
-        warnings.warn(
-            f"The fitted maps of {flat} of {len(maps)} images have no contrast: they mark no "
-            "place, and the images' embeddings are plain averages. The backbone's features may be "
-            "the same everywhere, as those of random weights; take a trained one.",
-            stacklevel=3,
+def doubt_of(last: dict[str, float]) -> str | None:
+    """Why the maps of a fit are not to be relied on, by what it measured; None where they are."""
+    if last["flat_share"] >= 0.5:
+        return (
+            f"The fitted maps of {100 * last['flat_share']:.0f} % of the images have no contrast: "
+            "they mark no place, and the images' embeddings are plain averages. The backbone's "
+            "features may be the same everywhere, as those of random weights; take a trained one."
         )
-    elif abs(last["agreement"]) < UNRELATED:
-        warnings.warn(
+    if abs(last["agreement"]) < UNRELATED:
+        return (
             "The fitted maps have nothing to do with what they were fitted to (agreement "
             f"{last['agreement']:.3f}; 1 is the same): the branch found nothing that the images "
             "share. So it is with a backbone of random weights, or images that have little in "
-            "common; take a trained one, larger or more images.",
-            stacklevel=3,
+            "common; take a trained one, larger or more images."
         )
-    elif min(last["center_agreement"], last["agreement"]) < 0:
-        warnings.warn(
+    if min(last["center_agreement"], last["agreement"]) < 0:
+        return (
             "The fitted maps shun the middle of the images, or their own target (center_agreement "
             f"{last['center_agreement']:.2f}, agreement with the target {last['agreement']:.2f}): "
             "they may mark the background. Look at them before you use them; Rationale(prior="
-            "'center') and a smaller k make this less likely.",
-            stacklevel=3,
+            "'center') and a smaller k make this less likely."
         )
+    return None
 
 
 def check_frozen(rationale: Rationale) -> None:
-    """Refuses what a frozen encoder can't give: there are no views and no objective.
+    """Refuses what a frozen encoder can't give: there is no objective.
 
     Raises:
-        ValueError: `rationale` needs either.
+        ValueError: `rationale` explains the objective's loss.
     """
-    if not rationale.whole_images:
+    if rationale.explains_objective:
         raise ValueError(
-            "`rationale` must have Neighbours(images='whole') as positives: a frozen encoder has "
-            "no views, and no objective whose loss could be explained. Received: "
-            f"{rationale.positives}"
+            "`rationale` must have Neighbours(...) as positives: a frozen encoder has no objective "
+            f"whose loss could be explained. Received: {rationale.positives}"
         )
 
 

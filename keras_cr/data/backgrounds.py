@@ -1,0 +1,214 @@
+"""Other images' backgrounds behind the objects of views: what stays is what an object is known by.
+
+Where the objects are is given as maps, such as a rationale's. Everything is done to a crop of the
+image, of the view's size, not to the image: the same pixels for a fraction of the work.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from keras_cr.data._arguments import real, whole
+from keras_cr.data.dataset import FineGrainedDataset
+from keras_cr.data.images import in_batches, whole_image
+
+FILLINGS = ("background", "image", "mean")
+VIEWS = ("query", "key", "small")
+_FINER = 4  # the cut's places on a side of one of the map's
+_SEED = 3  # folded into the views' seed; small crops fold in 2
+Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BackgroundSwap:
+    """Puts the objects of some views before another background.
+
+    A view's pixel is `alpha * own + (1 - alpha) * other`, with
+    `alpha = sigmoid((map - level) / softness)`, the map enlarged by bicubic interpolation.
+
+    Args:
+        maps: Where the object of each image of the dataset is, in its order and over the whole
+            image: (N, h, w), 0..1.
+        probability: That a view is changed; each view is drawn for itself.
+        level: Height of the map at the object's edge.
+        softness: Width of the edge, in heights of the map.
+        filling: What comes behind the object: another image's `"background"`, its own object filled
+            with the background's mean colour; another `"image"` as it is; or the `"mean"` colour of
+            the view's own background.
+        views: Which views are changed: `"query"`, `"key"`, `"small"`.
+        max_donors: Other images, evenly spread over the dataset, whose backgrounds are taken; they
+            are held at the views' size, 150 kB each at 224 pixels.
+
+    Raises:
+        ValueError: An argument has a value that is not listed above, or leaves its range.
+
+    Example:
+
+    >>> maps = np.concatenate([encoder.encode(x)["rationale"] for x in batches])
+    >>> two_views(train, 224, 128, backgrounds=BackgroundSwap(maps))
+    """
+
+    maps: np.ndarray
+    probability: float = 0.5
+    level: float = 0.5
+    softness: float = 0.05
+    filling: str = "background"
+    views: Sequence[str] = ("query", "key")
+    max_donors: int = 1024
+
+    def __post_init__(self):
+        maps = np.asarray(self.maps)
+        if maps.ndim != 3 or not maps.size or maps.dtype.kind not in "fiub":
+            raise ValueError(f"maps: must be (N, h, w) numbers; received {_shape(maps)}.")
+        if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
+            raise ValueError(
+                f"maps: must lie in 0..1; received {maps.min():g} to {maps.max():g}, or NaN."
+            )
+        object.__setattr__(self, "maps", maps)
+        for name in ("probability", "level"):
+            if not 0 <= real(name, getattr(self, name)) <= 1:
+                raise ValueError(f"{name}: must lie in [0, 1]; received {getattr(self, name)}.")
+        if not real("softness", self.softness) > 0:
+            raise ValueError(f"softness: must be positive; received {self.softness}.")
+        if self.filling not in FILLINGS:
+            raise ValueError(f"filling: must be one of {FILLINGS}; received {self.filling!r}.")
+        if isinstance(self.views, str) or not set(self.views) <= set(VIEWS):
+            raise ValueError(f"views: must be some of {VIEWS}; received {self.views!r}.")
+        whole("max_donors", self.max_donors, least=2)
+
+    def alpha(self, maps) -> tf.Tensor:
+        """How much of each pixel is the object's: (..., h, w) maps -> (..., 4 h, 4 w), 0..1."""
+        maps = tf.convert_to_tensor(maps)
+        size = [_FINER * side for side in maps.shape[-2:]]
+        fine = tf.image.resize(tf.cast(maps, tf.float32)[..., None], size, "bicubic")[..., 0]
+        return tf.sigmoid((fine - self.level) / self.softness)
+
+
+def swaps(
+    swap: BackgroundSwap,
+    dataset: FineGrainedDataset,
+    read: Callable[[tf.Tensor], tf.Tensor],
+    image_size: int,
+    kinds: Sequence[str],
+) -> tuple[Callable, Callable]:
+    """Gets the backgrounds ready.
+
+    Args:
+        swap: What is done.
+        dataset: The images.
+        read: Position in the dataset -> (H, W, 3) image, in graphs.
+        image_size: Side of the donors' backgrounds.
+        kinds: The views' names, one for each.
+
+    Returns:
+        `(drawn, changes)`: positions (n,) and the views' seed -> what is drawn for each view, a
+        tuple of tensors (n, views); and position, shape of its image and that, of one image -> a
+        function for each view, from a crop and its box to the changed crop, or None.
+
+    Raises:
+        ValueError: The maps are not one for each image, or there are no two images.
+    """
+    if len(swap.maps) != len(dataset) or len(dataset) < 2:
+        raise ValueError(
+            f"backgrounds: maps must be one for each of the images, 2 or more, {len(dataset)} in "
+            f"{dataset.name!r}; received {len(swap.maps)}."
+        )
+    number = min(len(dataset), swap.max_donors)
+    rows = np.linspace(0, len(dataset) - 1, number).astype("int64")
+    as_donor = np.full(len(dataset), number, "int32")  # of no number: any other may be taken
+    as_donor[rows] = np.arange(number)
+    with tf.device("CPU:0"):
+        as_donor = tf.constant(as_donor)
+        maps = tf.constant(swap.maps.astype("float16"))
+        if swap.filling != "mean":
+            donors = tf.constant(_donors(swap, dataset, rows, read, image_size))
+    changed = [name in swap.views for name in kinds]
+
+    def drawn(positions, seed):
+        shape, seed = (len(dataset), len(kinds)), tf.random.fold_in(seed, _SEED)
+        chance, which = tf.unstack(
+            tf.random.stateless_uniform((2, *shape), seed, alg="philox"), axis=0
+        )
+        chance, which = (tf.gather(each, positions) for each in (chance, which))
+        own = tf.gather(as_donor, positions)[:, None]
+        others = tf.where(own < number, number - 1, number)
+        donor = tf.minimum(tf.cast(which * tf.cast(others, tf.float32), tf.int32), others - 1)
+        return (chance < swap.probability) & tf.constant(changed), donor + tf.cast(
+            donor >= own, tf.int32
+        )
+
+    def changes(position, shape, swapped, donor):
+        alpha = _framed(swap.alpha(tf.gather(maps, position))[..., None])
+        sides = tf.cast(tf.tile(shape[:2], [2]), tf.float32)
+
+        def change(number):
+            def behind(crop, box):
+                corners = tf.cast(tf.concat([box[:2], box[:2] + box[2:]], axis=0), tf.float32)
+                size, corners = crop.shape[0], corners / sides
+                share = window(alpha, corners, size)
+                if swap.filling == "mean":
+                    other = _mean(crop, 1 - share)
+                else:
+                    other = window(tf.gather(donors, donor[number]), corners, size)
+                return share * crop + (1 - share) * other
+
+            return lambda crop, box: tf.cond(
+                swapped[number], lambda: behind(crop, box), lambda: crop
+            )
+
+        return [change(number) if each else None for number, each in enumerate(changed)]
+
+    return drawn, changes
+
+
+def window(framed: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
+    """A part of an image, enlarged or made smaller by bilinear interpolation.
+
+    Args:
+        framed: (H + 2, W + 2, C), the image with its outermost pixels once more around it.
+        corners: Top, left, bottom and right of the part, as fractions of the image.
+        size: Side of the result.
+
+    Returns:
+        (size, size, C) float32.
+    """
+    sides = tf.cast(tf.shape(framed)[:2], tf.float32)
+    first, last = corners[:2], corners[2:]
+    half = (last - first) / (2 * size)  # pixels lie in the middle of what they stand for
+    places = tf.concat([first + half, last - half], axis=0)
+    sides = tf.tile(sides, [2])
+    places = (places * (sides - 2) + 0.5) / (sides - 1)  # tf.image's: 0 and 1 are outermost pixels
+    part = tf.image.crop_and_resize(framed[None], places[None], [0], [size, size])
+    return part[0]
+
+
+def _framed(image: tf.Tensor) -> tf.Tensor:
+    return tf.pad(image, [[1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+
+
+def _mean(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The weighted mean colour; the plain one where nothing has a weight."""
+    weights += 1e-6
+    return tf.reduce_sum(weights * image, axis=(0, 1)) / tf.reduce_sum(weights, axis=(0, 1))
+
+
+def _donors(swap, dataset, rows: np.ndarray, read, image_size: int) -> np.ndarray:
+    """(M, S + 2, S + 2, 3) uint8: images as squares, framed, without their objects if wanted."""
+    with tf.device("CPU:0"):
+        maps, positions = tf.constant(swap.maps[rows].astype("float32")), tf.constant(rows)
+
+    def donor(number):
+        image = whole_image(read(positions[number]), image_size, crop=False)
+        if swap.filling == "background":
+            alpha = _framed(swap.alpha(maps[number])[..., None])
+            alpha = window(alpha, tf.constant([0.0, 0.0, 1.0, 1.0]), image_size)
+            image = alpha * _mean(image, 1 - alpha) + (1 - alpha) * image
+        return _framed(tf.cast(tf.round(image), tf.uint8))
+
+    return np.concatenate(list(in_batches(rows, donor, 64).as_numpy_iterator()))
+
+
+def _shape(maps: np.ndarray) -> str:
+    return f"{maps.dtype} of shape {maps.shape}"

@@ -1,0 +1,200 @@
+"""The rationale in the loop: its maps cut objects out, and views show them on other backgrounds."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_cr._numbers import whole_number
+from keras_cr._progress import Verbose, tracked
+from keras_cr.attribution import center_prior
+from keras_cr.layers import RationaleBranch
+from keras_cr.rationale.branch_fit import fit_branch
+
+if TYPE_CHECKING:
+    from keras_cr.data import BackgroundSwap, FineGrainedDataset
+    from keras_cr.models import CommonRationaleEncoder
+
+CUTS = ("rationale", "center", "shuffled", "mask")
+FILLINGS = ("background", "image", "mean")
+_MAX_IMAGES = 4096  # that the control's branch is fitted to
+_MASK_SIDE = 4  # pixels of an image that make one place of a mask's map
+
+
+@dataclass(frozen=True)
+class Foregrounds:
+    """Views show the objects that maps cut out on the backgrounds of other images.
+
+    Two views share the object and no longer the background, so an objective learns what objects
+    look like. Before the first epoch, and again every few, the branch is fitted to the backbone as
+    it is (`fit_rationale`), and its maps cut until the next fit. Where the fitted maps say nothing,
+    views are left as they are.
+
+    Args:
+        cut: whose maps: the `"rationale"`'s; or, to compare with, those of a branch of its shape
+            fitted to a Gaussian in the `"center"`, another image's (`"shuffled"`), or the true
+            `"mask"`, which sees what no map may see.
+        cut_level: height of the map at the object's edge.
+        cut_softness: width of the edge, in heights of the map.
+        swap_probability: that a view is changed.
+        swapped: which views are: `"query"`, `"key"`, `"small"`.
+        filling: what comes behind the object, see `keras_cr.data.BackgroundSwap`.
+        fit_every: epochs from one fit to the next.
+
+    Raises:
+        ValueError: an argument has a value that is not listed above, or leaves its range.
+    """
+
+    cut: str = "rationale"
+    cut_level: float = 0.5
+    cut_softness: float = 0.05
+    swap_probability: float = 0.5
+    swapped: tuple[str, ...] = ("query", "key")
+    filling: str = "background"
+    fit_every: int = 8
+
+    def __post_init__(self):
+        object.__setattr__(self, "swapped", tuple(self.swapped))
+        object.__setattr__(self, "fit_every", whole_number("fit_every", self.fit_every))
+        for name, allowed in (("cut", CUTS), ("filling", FILLINGS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
+        for name in ("cut_level", "swap_probability"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"`{name}` must lie in 0..1. Received: {name}={value!r}")
+        if not self.cut_softness > 0:
+            raise ValueError(
+                f"`cut_softness` must be positive. Received: cut_softness={self.cut_softness!r}"
+            )
+        if unknown := set(self.swapped) - {"query", "key", "small"}:
+            raise ValueError(
+                "`swapped` may hold 'query', 'key' and 'small'. "
+                f"Received: swapped={sorted(unknown)}"
+            )
+
+    def swap(self, maps: np.ndarray) -> "BackgroundSwap":
+        """What `keras_cr.data.two_views` takes, of maps that `foreground_maps` gave."""
+        from keras_cr.data import BackgroundSwap
+
+        return BackgroundSwap(
+            maps,
+            probability=self.swap_probability,
+            level=self.cut_level,
+            softness=self.cut_softness,
+            filling=self.filling,
+            views=self.swapped,
+        )
+
+
+def foreground_maps(
+    encoder: "CommonRationaleEncoder",
+    dataset: "FineGrainedDataset",
+    image_size: int,
+    batch_size: int = 64,
+    cut: str = "rationale",
+    seed: int = 0,
+    verbose: Verbose = "auto",
+) -> np.ndarray:
+    """Where the objects of a data set's images are, over the whole images.
+
+    Args:
+        encoder: whose branch says it; not changed.
+        dataset: the images.
+        image_size: side in pixels of the squares that they are seen as.
+        batch_size: images at a time.
+        cut: as for `Foregrounds`.
+        seed: of the control's branch.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
+
+    Returns:
+        `(N, h, w)` float16, 0..1.
+
+    Raises:
+        ValueError: `cut` is another word, or `"mask"` and the data set has neither masks nor boxes.
+
+    Example:
+
+    >>> maps = foreground_maps(encoder, train, image_size=224)
+    >>> views = two_views(train, 224, 128, backgrounds=Foregrounds().swap(maps))
+    """
+    from keras_cr.data import foreground_batches, image_batches
+
+    Foregrounds(cut=cut)
+    if cut == "mask":
+        batches = foreground_batches(dataset, image_size, batch_size, crop=False)
+        if batches is None:
+            raise ValueError(
+                f"`cut` is 'mask', and {dataset.name!r} has neither masks nor boxes; give a data "
+                "set that has, or cut='rationale'."
+            )
+        side = -(-image_size // _MASK_SIDE)
+        parts = [
+            ops.image.resize(masks[..., None], (side, side), antialias=True)[..., 0]
+            for masks in batches
+        ]
+    else:
+        images = image_batches(dataset, image_size, batch_size, crop=False)
+        model = _Maps(encoder, _centered(encoder, images, seed) if cut == "center" else None)
+        images = tracked(images, "Cutting out the objects", len(dataset), verbose=verbose)
+        parts = [model.predict_on_batch(batch) for batch in images]
+    maps = np.concatenate([ops.convert_to_numpy(part) for part in parts]).astype("float16")
+    maps = np.clip(maps, 0, 1)
+    return np.roll(maps, len(maps) // 2, axis=0) if cut == "shuffled" else maps
+
+
+class _Maps(keras.Model):
+    """Maps of images, by an encoder's branch or another one."""
+
+    def __init__(self, encoder, branch: RationaleBranch | None):
+        super().__init__()
+        self.encoder, self.judge = encoder, branch or encoder.branch
+        self.built = True
+        self.jit_compile = False
+
+    def call(self, images, training=False):
+        return self.judge(self.encoder.feature_map(images))
+
+
+def _centered(encoder, images, seed: int) -> RationaleBranch:
+    """A branch of the encoder's shape, fitted to a Gaussian in the middle of each image."""
+    from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+
+    model, held = FeatureMaps(encoder), HeldMaps()
+    for batch in images:
+        if len(held) >= _MAX_IMAGES:
+            break
+        held.add(model.predict_on_batch(batch))
+    maps = held.all()
+    branch = RationaleBranch.from_config(encoder.branch.get_config() | {"seed": seed})
+    branch.build((None, None, None, encoder.channels))
+    prior = center_prior(*maps.shape[1:3])
+    fit_branch(branch, maps, np.broadcast_to(prior, maps.shape[:3]), seed=seed)
+    return branch
+
+
+def write_maps(path: Path, maps: np.ndarray, **decides) -> None:
+    """Keeps maps beside what decides them; the file is there whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("wb") as file:
+        np.savez_compressed(file, maps=maps, decides=np.array(_key(decides)))
+    os.replace(part, path)
+
+
+def read_maps(path: Path, **decides) -> np.ndarray | None:
+    """What `write_maps` kept, or None where the file is missing, damaged or of something else."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return held["maps"] if str(held["decides"]) == _key(decides) else None
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _key(decides: dict) -> str:
+    plain = {k: asdict(v) if isinstance(v, Foregrounds) else v for k, v in decides.items()}
+    return json.dumps(plain, sort_keys=True)
