@@ -121,6 +121,7 @@ def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, folde
         if (kept := read_maps(path, **decides)) is not None:
             return kept if kept.size else None
         announce(f"{path} holds no maps of epoch {begun + 1}: the branch is fitted anew.")
+    announce(f"Epoch {epoch + 1}: cutting out the objects of the images.")
     encoder, cut = pretrainer.encoder, choices.foregrounds.cut
     doubt = None
     if cut in ("rationale", "shuffled"):
@@ -129,7 +130,7 @@ def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, folde
             warnings.simplefilter("ignore", UserWarning)
             doubt = doubt_of(fit_rationale(encoder, images, choices, seed=seed)[-1])
     if doubt:
-        announce(f"Epoch {epoch + 1}: views keep their backgrounds. {doubt}")
+        announce(f"Views keep their backgrounds. {doubt}")
         maps = None
     else:
         maps = foreground_maps(encoder, dataset, image_size, batch_size, cut, seed)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -14,6 +13,7 @@ from keras_cr._numbers import whole_number
 from keras_cr._progress import Verbose, tracked
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
+from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.rationale.branch_fit import fit_branch
 
 if TYPE_CHECKING:
@@ -139,36 +139,23 @@ def foreground_maps(
         ]
     else:
         images = image_batches(dataset, image_size, batch_size, crop=False)
-        model = _Maps(encoder, _centered(encoder, images, seed) if cut == "center" else None)
+        model, branch = FeatureMaps(encoder), encoder.branch
+        if cut == "center":
+            branch = _centered(model, images, seed)
         images = tracked(images, "Cutting out the objects", len(dataset), verbose=verbose)
-        parts = [model.predict_on_batch(batch) for batch in images]
+        parts = [branch(model.predict_on_batch(batch)) for batch in images]
     maps = np.concatenate([ops.convert_to_numpy(part) for part in parts]).astype("float16")
     maps = np.clip(maps, 0, 1)
     return np.roll(maps, len(maps) // 2, axis=0) if cut == "shuffled" else maps
 
 
-class _Maps(keras.Model):
-    """Maps of images, by an encoder's branch or another one."""
-
-    def __init__(self, encoder, branch: RationaleBranch | None):
-        super().__init__()
-        self.encoder, self.judge = encoder, branch or encoder.branch
-        self.built = True
-        self.jit_compile = False
-
-    def call(self, images, training=False):
-        return self.judge(self.encoder.feature_map(images))
-
-
-def _centered(encoder, images, seed: int) -> RationaleBranch:
+def _centered(model, images, seed: int) -> RationaleBranch:
     """A branch of the encoder's shape, fitted to a Gaussian in the middle of each image."""
-    from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
-
-    model, held = FeatureMaps(encoder), HeldMaps()
+    encoder, held = model.encoder, HeldMaps()
     for batch in images:
+        held.add(model.predict_on_batch(batch))
         if len(held) >= _MAX_IMAGES:
             break
-        held.add(model.predict_on_batch(batch))
     maps = held.all()
     branch = RationaleBranch.from_config(encoder.branch.get_config() | {"seed": seed})
     branch.build((None, None, None, encoder.channels))
