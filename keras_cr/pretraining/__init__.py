@@ -13,6 +13,7 @@ from keras_cr.pretraining.auxiliary import (  # noqa: E402
     Puzzling,
     Rotation,
 )
+from keras_cr.pretraining.loop import pretrain  # noqa: E402
 from keras_cr.pretraining.objectives import (  # noqa: E402
     BYOL,
     DINO,
@@ -29,7 +30,6 @@ from keras_cr.pretraining.objectives import (  # noqa: E402
     VICReg,
 )
 from keras_cr.pretraining.outcome import Outcome, View  # noqa: E402
-from keras_cr.pretraining.pretrain import pretrain  # noqa: E402
 from keras_cr.pretraining.pretrainer import Pretrainer  # noqa: E402
 from keras_cr.rationale import (  # noqa: E402
     Foregrounds,

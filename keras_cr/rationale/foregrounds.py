@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,7 +179,7 @@ def read_maps(path: Path, **decides) -> np.ndarray | None:
     try:
         with np.load(path, allow_pickle=False) as held:
             return held["maps"] if str(held["decides"]) == _key(decides) else None
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 

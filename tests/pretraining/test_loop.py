@@ -1,0 +1,161 @@
+"""A whole training: the rationale's maps in the loop, stopped and gone on, and what it is for."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cr.data import Augmentation, FineGrainedDataset, image_batches, two_views
+from keras_cr.pretraining import Foregrounds, MoCo, Neighbours, Rationale, SimCLR, pretrain
+from keras_cr.rationale import foreground_maps, foregrounds
+from tests.case import tiny_encoder
+
+SIDE, BATCH = 32, 8
+
+
+def scenes(number: int = 24, seed: int = 0) -> FineGrainedDataset:
+    """Squares of one of four patterns, somewhere on a background of its own; with masks."""
+    rng = np.random.default_rng(seed)
+    patterns = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]])[:, None, None]
+    labels = np.arange(number) % 4
+    grounds = rng.integers(0, 256, (number, 4, 4, 3)).repeat(8, axis=1).repeat(8, axis=2)
+    images = grounds.astype("uint8")
+    masks = np.zeros((number, SIDE, SIDE), "uint8")
+    for row, (y, x) in enumerate(rng.integers(0, SIDE - 12, (number, 2))):
+        images[row, y : y + 12, x : x + 12] = patterns[labels[row]]
+        masks[row, y : y + 12, x : x + 12] = 1
+    is_train = np.ones(number, bool)
+    return FineGrainedDataset("scenes", images, labels, list("abcd"), is_train, masks=masks)
+
+
+def pretrainer(objective=MoCo, rationale=None, rate=0.05, **options):
+    keras.utils.set_random_seed(0)
+    if objective is MoCo:
+        options = {"queue_size": 16} | options
+    made = objective(tiny_encoder(num_detectors=1), rationale=rationale, **options)
+    made.compile(keras.optimizers.SGD(rate, momentum=0.9))
+    return made
+
+
+def looped(**options) -> Rationale:
+    neighbours = Neighbours(k=3, bank_size=64)
+    return Rationale(neighbours, foregrounds=Foregrounds(**{"fit_every": 2} | options))
+
+
+def train(made, data, epochs, **options):
+    pretrain(made, data, SIDE, BATCH, epochs, **options)
+    return made
+
+
+def same(first, second):
+    for a, b in zip(first.variables, second.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_without_foregrounds_it_is_one_fit():
+    data = scenes()
+    rationale = Rationale(Neighbours(k=3, bank_size=16), foregrounds=None)
+    first, second = pretrainer(rationale=rationale), pretrainer(rationale=rationale)
+    train(first, data, 2)
+    second.fit(two_views(data, SIDE, BATCH, epochs=2), epochs=2, steps_per_epoch=3, verbose=0)
+    same(first, second)
+
+
+@pytest.mark.parametrize("stopped", [2, 3])
+def test_stopped_and_gone_on_it_is_the_same_training(tmp_path, stopped):
+    data, whole = scenes(), pretrainer(rationale=looped(), total_steps=15)
+    train(whole, data, 5, folder=tmp_path / "whole")
+    part = pretrainer(rationale=looped(), total_steps=15)
+    train(part, data, stopped, folder=tmp_path / "part")
+    part.save(tmp_path / "state.keras")
+    again = keras.saving.load_model(tmp_path / "state.keras")
+    train(again, data, 5, first_epoch=stopped, folder=tmp_path / "part")
+    same(whole, again)
+
+
+def test_maps_that_are_gone_are_fitted_anew(tmp_path, capsys):
+    data, made = scenes(), pretrainer(rationale=looped())
+    train(made, data, 1, folder=tmp_path)
+    (tmp_path / "foregrounds.npz").write_bytes(b"PK\x03\x04damaged")
+    train(made, data, 2, first_epoch=1, folder=tmp_path)
+    assert "foregrounds.npz holds no maps of epoch 1: the branch is fitted anew" in (
+        capsys.readouterr().err
+    )
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_maps_are_fitted_every_few_epochs(monkeypatch):
+    epochs, fits = [], []
+    monkeypatch.setattr("keras_cr.pretraining.loop.doubt_of", lambda last: None)
+    of = foregrounds.foreground_maps
+    monkeypatch.setattr(
+        "keras_cr.pretraining.loop.foreground_maps",
+        lambda *args, **options: fits.append(len(epochs)) or of(*args, **options),
+    )
+    counted = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: epochs.append(epoch)
+    )
+    train(pretrainer(rationale=looped(fit_every=2)), scenes(), 5, callbacks=[counted])
+    assert epochs == [0, 1, 2, 3, 4]
+    assert fits == [0, 2, 4]
+
+
+def test_maps_that_say_nothing_change_no_view(monkeypatch, capsys):
+    data = scenes()
+    monkeypatch.setattr("keras_cr.pretraining.loop.doubt_of", lambda last: "They are flat.")
+    doubted = train(pretrainer(rationale=looped()), data, 2)
+    assert "Views keep their backgrounds. They are flat." in capsys.readouterr().err
+    plain = train(pretrainer(), data, 2)
+    for a, b in zip(
+        plain.encoder.backbone.variables, doubted.encoder.backbone.variables, strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cut", ["rationale", "center", "shuffled", "mask"])
+def test_the_maps_of_each_cut(cut):
+    data, encoder = scenes(16), tiny_encoder(num_detectors=1)
+    before = encoder.get_weights()
+    maps = foreground_maps(encoder, data, SIDE, batch_size=5, cut=cut)
+    assert maps.dtype == "float16"
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+    for a, b in zip(before, encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    images = np.concatenate(list(image_batches(data, SIDE, 16)))
+    own = np.asarray(encoder.encode(images)["rationale"])
+    if cut in ("rationale", "shuffled"):
+        expected = np.roll(own, 8, axis=0) if cut == "shuffled" else own
+        np.testing.assert_allclose(maps, expected, atol=2e-3)
+    elif cut == "mask":
+        small = tf.image.resize(data.masks[..., None], (8, 8), "area")[..., 0]
+        assert np.corrcoef(np.ravel(small), maps.ravel())[0, 1] > 0.95
+    else:
+        middle, border = maps[:, 1:3, 1:3].mean(), np.delete(maps.reshape(16, -1), [5, 6, 9, 10], 1)
+        assert middle > border.mean()
+
+
+def test_masks_that_are_not_there():
+    data = scenes(16)
+    data = FineGrainedDataset("bare", data.images, data.labels, data.class_names, data.is_train)
+    with pytest.raises(ValueError, match="`cut` is 'mask', and 'bare' has neither masks nor boxes"):
+        train(pretrainer(rationale=looped(cut="mask")), data, 1)
+
+
+def nearest_of_kind(encoder, data) -> float:
+    """Share of images whose nearest other shows the same object."""
+    images = np.concatenate(list(image_batches(data, SIDE, 64)))
+    embedding = np.asarray(encoder.encode(images)["average_embedding"])
+    alike = embedding @ embedding.T - 2 * np.eye(len(data))
+    return float(np.mean(data.labels[alike.argmax(axis=1)] == data.labels))
+
+
+def test_objects_are_learnt_where_backgrounds_tell_images_apart():
+    """Two views of an image share its background, which is enough, unless it is swapped."""
+    data, found = scenes(128), {}
+    augmentation = Augmentation(scale=(0.6, 1), jitter=0, grayscale=0, blur=0)
+    for name, rationale in (("plain", None), ("swapped", looped(cut="mask", fit_every=50))):
+        made = pretrainer(SimCLR, rationale, rate=0.1, temperature=0.2)
+        pretrain(made, data, SIDE, 32, 50, augmentation=augmentation)
+        found[name] = nearest_of_kind(made.encoder, data)
+    assert found["swapped"] > max(0.9, found["plain"] + 0.15)  # one in four is chance
