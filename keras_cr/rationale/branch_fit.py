@@ -27,7 +27,6 @@ class _Fitter(keras.Model):
         branch: RationaleBranch,
         feature_maps,
         scale: float,
-        targets,
         loss,
         train_affine: bool,
     ):
@@ -35,7 +34,13 @@ class _Fitter(keras.Model):
         self.branch = branch
         self.feature_maps = feature_maps
         self.scale = scale
-        self.targets = targets
+        self.targets = self.add_weight(
+            name="targets",
+            shape=feature_maps.shape[:3],
+            dtype="float32",
+            initializer="zeros",
+            trainable=False,
+        )
         self.fit_loss = loss
         self.train_affine = train_affine
         self.built = True
@@ -70,63 +75,111 @@ class _OnExecution(keras.callbacks.Callback):
         self.function()
 
 
-def fit_branch(
-    branch: RationaleBranch,
-    feature_maps,
-    targets,
-    loss: keras.losses.Loss | None = None,
-    epochs: int = EPOCHS,
-    batch_size: int = 64,
-    learning_rate: float = LEARNING_RATE,
-    train_affine: bool = False,
-    seed: int = 0,
-    on_epoch: Callable[[], None] | None = None,
-) -> float:
-    """Trains a branch to predict `targets` from feature maps, with Adam and a cosine schedule.
+class BranchFit:
+    """Fits a branch to maps, with Adam and a cosine schedule; compiled once for any number of fits.
 
     Args:
-        branch: a built branch; trained in place, from the weights it has.
+        branch: a built branch; trained in place.
         feature_maps: (N, h, w, C), an array or a tensor of any float type. Maps far from 1, which
             half precision can't hold, are brought there for the training, and the detectors are
             scaled back, so that the result is as good whatever the unit of the features.
-        targets: (N, h, w), an array or a tensor, 0 or more.
         loss: of targets and maps; None takes `RationaleFit()`.
         epochs: passes over the images.
         batch_size: images a step, at most N.
         learning_rate: at the start.
         train_affine: whether scale and offset of the branch's batch normalisation are trained.
+
+    Raises:
+        ValueError: `feature_maps` have another shape, or `epochs` or `batch_size` is no positive
+            integer.
+    """
+
+    def __init__(
+        self,
+        branch: RationaleBranch,
+        feature_maps,
+        loss: keras.losses.Loss | None = None,
+        epochs: int = EPOCHS,
+        batch_size: int = 64,
+        learning_rate: float = LEARNING_RATE,
+        train_affine: bool = False,
+    ):
+        self.epochs, batch_size = (
+            whole_number("epochs", epochs),
+            whole_number("batch_size", batch_size),
+        )
+        feature_maps = ops.convert_to_tensor(feature_maps)
+        self.shape = tuple(feature_maps.shape)
+        if len(self.shape) != 4:
+            raise ValueError(f"`feature_maps` must be (N, h, w, C). Received shape: {self.shape}")
+        self.branch, self.batch_size = branch, min(batch_size, len(feature_maps))
+        steps = len(feature_maps) // self.batch_size
+        self.scale = unit_scale(feature_maps)
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, self.epochs * steps)
+        self.optimizer = keras.optimizers.Adam(rate)
+        self._fitter = _Fitter(
+            branch, feature_maps, self.scale, loss or RationaleFit(), train_affine
+        )
+        self._fitter.compile(self.optimizer, jit_compile=False, steps_per_execution=steps)
+
+    def to(self, targets, seed: int = 0, on_epoch: Callable[[], None] | None = None) -> float:
+        """Trains the branch, from the weights it has, to predict `targets`.
+
+        Args:
+            targets: (N, h, w), an array or a tensor, 0 or more.
+            seed: of the order of the images.
+            on_epoch: called after each epoch.
+
+        Returns:
+            The mean loss of the last epoch's steps.
+
+        Raises:
+            ValueError: `targets` have another shape.
+        """
+        targets = ops.convert_to_tensor(targets, "float32")
+        if tuple(targets.shape) != self.shape[:3]:
+            raise ValueError(
+                "`feature_maps` and `targets` must be (N, h, w, C) and (N, h, w); received "
+                f"{self.shape}, {tuple(targets.shape)}."
+            )
+        self._fitter.targets.assign(targets)
+        for variable in self.optimizer.variables:  # steps and moments of an earlier fit
+            variable.assign(ops.zeros_like(variable))
+        rng, batch_size = np.random.default_rng(seed), self.batch_size
+        used = self.shape[0] // batch_size * batch_size
+        orders = [rng.permutation(self.shape[0])[:used] for _ in range(self.epochs)]
+        told = [] if on_epoch is None else [_OnExecution(on_epoch)]
+        options = {"batch_size": batch_size, "shuffle": False, "verbose": 0, "callbacks": told}
+        for several in filter(None, (orders[:-1], orders[-1:])):  # the last for its loss
+            history = self._fitter.fit(np.concatenate(several), **options).history
+        if self.scale != 1:
+            kernel = self.branch.detectors.kernel
+            kernel.assign(kernel * self.scale)
+        return float(history["loss"][-1])
+
+
+def fit_branch(
+    branch: RationaleBranch,
+    feature_maps,
+    targets,
+    loss: keras.losses.Loss | None = None,
+    seed: int = 0,
+    **options,
+) -> float:
+    """Trains a branch to predict `targets` from feature maps, once; see `BranchFit`.
+
+    Args:
+        branch: a built branch; trained in place, from the weights it has.
+        feature_maps: (N, h, w, C).
+        targets: (N, h, w), 0 or more.
+        loss: of targets and maps; None takes `RationaleFit()`.
         seed: of the order of the images.
-        on_epoch: called after each of them.
+        **options: as for `BranchFit`.
 
     Returns:
         The mean loss of the last epoch's steps.
 
     Raises:
-        ValueError: the shapes disagree, or `epochs` or `batch_size` is no positive integer.
+        ValueError: the shapes disagree, or an option can't be.
     """
-    epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size)
-    feature_maps = ops.convert_to_tensor(feature_maps)
-    targets = ops.convert_to_tensor(targets, "float32")
-    maps_shape, targets_shape = tuple(feature_maps.shape), tuple(targets.shape)
-    if len(maps_shape) != 4 or maps_shape[:3] != targets_shape:
-        raise ValueError(
-            "`feature_maps` and `targets` must be (N, h, w, C) and (N, h, w); received "
-            f"{maps_shape}, {targets_shape}."
-        )
-    number = len(targets)
-    batch_size = min(batch_size, number)
-    steps = number // batch_size
-    rate = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
-    scale = unit_scale(feature_maps)
-    fitter = _Fitter(branch, feature_maps, scale, targets, loss or RationaleFit(), train_affine)
-    fitter.compile(keras.optimizers.Adam(rate), jit_compile=False, steps_per_execution=steps)
-    rng = np.random.default_rng(seed)
-    orders = [rng.permutation(number)[: steps * batch_size] for _ in range(epochs)]
-    told = [] if on_epoch is None else [_OnExecution(on_epoch)]
-    for several in filter(None, (orders[:-1], orders[-1:])):  # the last for its loss
-        order = np.concatenate(several)
-        fitted = fitter.fit(order, batch_size=batch_size, shuffle=False, verbose=0, callbacks=told)
-        history = fitted.history
-    if scale != 1:
-        branch.detectors.kernel.assign(branch.detectors.kernel * scale)
-    return float(history["loss"][-1])
+    return BranchFit(branch, feature_maps, loss, **options).to(targets, seed)

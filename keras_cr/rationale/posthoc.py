@@ -16,7 +16,7 @@ from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.models.streams import checked_batches
-from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, fit_branch
+from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, BranchFit
 from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.explain import explain_neighbours
 from keras_cr.rationale.measures import correlation
@@ -123,6 +123,16 @@ def fit_rationale(
             "`encoder` must have features whose length float32 can hold; received up to "
             f"{float(ops.max(ops.abs(maps))):.1e}. Put a Rescaling layer behind its backbone."
         )
+    branch = _fresh(encoder.branch, seed)
+    fit = BranchFit(
+        branch,
+        maps,
+        rationale.fit_loss(),
+        epochs,
+        batch_size,
+        learning_rate * rationale.lr_multiplier,
+        rationale.train_affine,
+    )
     progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
         embeddings = _in_chunks(encoder.pool, maps, weights)
@@ -133,19 +143,8 @@ def fit_rationale(
             embeddings = _in_chunks(encoder.pool, mirrored, mirrored_weights)
             other = _explain(bank, mirrored, embeddings, rationale)[1]
             target = (target + other[:, :, ::-1]) / 2
-        branch = _fresh(encoder.branch, seed + number)
-        loss = fit_branch(
-            branch,
-            maps,
-            target,
-            rationale.fit_loss(),
-            epochs,
-            batch_size,
-            learning_rate * rationale.lr_multiplier,
-            rationale.train_affine,
-            seed + number,
-            progress.advance,
-        )
+        branch.set_weights(_fresh(encoder.branch, seed + number).get_weights())
+        loss = fit.to(target, seed + number, progress.advance)
         before, weights = weights, ops.convert_to_numpy(_in_chunks(branch, maps))
         if mirrored is not None:
             mirrored_weights = ops.convert_to_numpy(_in_chunks(branch, mirrored))

@@ -1,19 +1,35 @@
 """A whole training: the rationale's maps in the loop, stopped and gone on, and what it is for."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_cr.data import Augmentation, FineGrainedDataset, image_batches, two_views
-from keras_cr.pretraining import Foregrounds, MoCo, Neighbours, Rationale, SimCLR, pretrain
+from keras_cr.pretraining import (
+    Foregrounds,
+    MoCo,
+    Neighbours,
+    Rationale,
+    SimCLR,
+    fit_rationale,
+    pretrain,
+)
 from keras_cr.rationale import foreground_maps, foregrounds
 from tests.case import tiny_encoder
 
 SIDE, BATCH = 32, 8
 
 
-def scenes(number: int = 24, seed: int = 0) -> FineGrainedDataset:
+@pytest.fixture(autouse=True)
+def _quick_fits(monkeypatch):
+    quick = functools.partial(fit_rationale, rounds=1, epochs=2, verbose=0)
+    monkeypatch.setattr("keras_cr.pretraining.loop.fit_rationale", quick)
+
+
+def scenes(number: int = 16, seed: int = 0) -> FineGrainedDataset:
     """Squares of one of four patterns, somewhere on a background of its own; with masks."""
     rng = np.random.default_rng(seed)
     patterns = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]])[:, None, None]
