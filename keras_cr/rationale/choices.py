@@ -23,7 +23,7 @@ _ALLOWED = {
     "reduction": ("mean", "sum"),
     "map_normalization": ("image", "batch"),
 }
-_NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup")
+_NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup", "background", "background_negatives")
 _POSITIVE = ("temperature", "contrast_temperature", "k")
 
 
@@ -57,6 +57,12 @@ class Neighbours:
             `"views"` that is trained on, whose feature maps are there anyway: a forward pass less.
         mirror: whether the target is the mean of an image's and, flipped back, its mirror image's,
             for one forward pass more.
+        background: how much an unlike background counts beside a like object when neighbours are
+            chosen: the largest `e.e' - background * b.b'` are nearest. `b` pools the map's edge
+            with what the rationale leaves, `1 - w`; of both the mean is taken off.
+        background_negatives: what is added to the similarity of the InfoNCE's negatives for each
+            unit of their backgrounds', so that those in a like place weigh more. With both 0,
+            backgrounds are not looked at and no mean is taken off.
 
     Raises:
         ValueError: an argument has a value that is not listed above, `bank_size` is not above `k`,
@@ -70,6 +76,8 @@ class Neighbours:
     contrast_temperature: float = 0.2
     images: str = "whole"
     mirror: bool = False
+    background: float = 0.0
+    background_negatives: float = 0.0
 
     def __post_init__(self):
         for name in ("k", "bank_size"):
@@ -85,6 +93,11 @@ class Neighbours:
                 "`mirror` needs images='whole': a view has no mirror image that the step has seen. "
                 "Received: mirror=True, images='views'"
             )
+
+    @property
+    def by_background(self) -> bool:
+        """Whether backgrounds are compared beside what the rationale marks."""
+        return self.background > 0 or self.background_negatives > 0
 
 
 @dataclass(frozen=True)
@@ -306,12 +319,13 @@ class Rationale:
         """The rationale that `get_config` described.
 
         Of a config that lists the choices of both kinds of positives, as those of earlier runs do,
-        the ones without effect are left out.
+        the ones without effect are left out; one that doesn't know `background` is of a run that
+        did not look at it.
 
         Raises:
             ValueError: as `changed`.
         """
-        config = dict(config)
+        config = {"background": 0.0, "background_negatives": 0.0} | dict(config)
         if config.get("pooled_weight") == 0:  # of earlier runs: another loss, and none of it
             del config["pooled_weight"]
         kind = _POSITIVES.get(config.get("positives"), Neighbours)
