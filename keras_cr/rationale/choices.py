@@ -57,12 +57,13 @@ class Neighbours:
             `"views"` that is trained on, whose feature maps are there anyway: a forward pass less.
         mirror: whether the target is the mean of an image's and, flipped back, its mirror image's,
             for one forward pass more.
-        background: how much an unlike background counts beside a like object when neighbours are
-            chosen: the largest `e.e' - background * b.b'` are nearest. `b` pools the map's edge
-            with what the rationale leaves, `1 - w`; of both the mean is taken off.
-        background_negatives: what is added to the similarity of the InfoNCE's negatives for each
-            unit of their backgrounds', so that those in a like place weigh more. With both 0,
-            backgrounds are not looked at and no mean is taken off.
+        background: how much of the similarity that backgrounds explain is taken off when
+            neighbours are chosen: those with the largest `e.e' - background * s * b.b'` are
+            nearest. `b` pools the cells along the map's border by what the rationale leaves of
+            them, seen from all backgrounds' mean; `s` is the slope of the least-squares line of
+            `e.e'` over `b.b'`. 1 leaves the residuals, 0 doesn't look at backgrounds.
+        background_negatives: how much of it the InfoNCE's negatives are given in addition, so that
+            those on a like background weigh more.
 
     Raises:
         ValueError: an argument has a value that is not listed above, `bank_size` is not above `k`,

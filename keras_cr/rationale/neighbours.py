@@ -2,7 +2,7 @@
 
 Two views of one image share its background, and the gradient of a loss that compares them marks
 scenery. Neighbours are other photographs: their backgrounds differ and average out, and what is
-left is what images have in common. So it is the more, the less alike the neighbours' backgrounds are.
+left is what images have in common. The less alike in the background they are, the truer that is.
 """
 
 import keras
@@ -126,26 +126,25 @@ class NeighbourBank(keras.layers.Layer):
 
         bank = ops.convert_to_tensor(self.queue.features)
         empty = ops.arange(self.size, dtype="int32")[None] >= self.stored
-        direction, alike = _unit, 0.0
+        left_out = ops.broadcast_to(empty, (ops.shape(embedding)[0], self.size))
+        if index is not None:
+            left_out = ops.logical_or(left_out, self.queue.same_image(index))
+        alike = 0.0
         if self.background or self.background_negatives:
             embedding, background = ops.split(embedding, 2, axis=-1)
             bank, backgrounds = ops.split(bank, 2, axis=-1)
-            direction, from_mean = _from_mean(bank, empty), _from_mean(backgrounds, empty)
-            bank = direction(bank)
-            alike = ops.matmul(from_mean(background), ops.transpose(from_mean(backgrounds)))
-            similarity = ops.matmul(direction(embedding), ops.transpose(bank))
+            similarity = ops.matmul(embedding, ops.transpose(bank))
+            alike = _from_mean(background, backgrounds, empty)
+            alike = _explained(similarity, alike, left_out)
         else:
             similarity = self.queue(embedding)
-        left_out = ops.broadcast_to(empty, ops.shape(similarity))
-        if index is not None:
-            left_out = ops.logical_or(left_out, self.queue.same_image(index))
         nearness = ops.where(left_out, -1e9, similarity - self.background * alike)
         nearest, places = ops.top_k(nearness, self.k)
         positive = _unit(ops.mean(ops.take(bank, places, axis=0), axis=1))
         left_out = ops.logical_or(left_out, nearness >= nearest[:, -1:])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(embedding)
-            unit = direction(embedding)
+            unit = _unit(embedding)
             to_positive = ops.sum(unit * positive, axis=-1)
             if self.contrast == "similarity":
                 loss = -ops.sum(to_positive)
@@ -176,13 +175,38 @@ def _unit(vectors):
     return ops.normalize(vectors, axis=-1, epsilon=1e-12)
 
 
-def _from_mean(stored, empty):
-    """A function that turns vectors to their direction as seen from the mean of the stored ones.
+def _from_mean(vectors, stored, empty):
+    """Inner products of the directions in which vectors lie, as seen from the stored ones' mean.
 
     Args:
+        vectors: `(B, C)`.
         stored: `(size, C)`.
         empty: which of them are none yet, booleans `(1, size)`.
+
+    Returns:
+        `(B, size)`.
     """
     counted = ops.cast(ops.logical_not(empty), stored.dtype)
     mean = ops.matmul(counted, stored) / ops.maximum(ops.sum(counted), 1.0)
-    return lambda vectors: _unit(_unit(vectors) - mean)
+    return ops.matmul(_unit(vectors - mean), ops.transpose(_unit(stored - mean)))
+
+
+def _explained(similarity, backgrounds, left_out):
+    """What of the similarity of objects follows from that of their backgrounds.
+
+    Args:
+        similarity, backgrounds: `(B, size)`.
+        left_out: pairs that don't count, booleans of that shape.
+
+    Returns:
+        `backgrounds` times the slope of the least-squares line through the pairs, which is no less
+        than 0.
+    """
+    counted = ops.cast(ops.logical_not(left_out), similarity.dtype)
+    number = ops.maximum(ops.sum(counted), 1.0)
+    across, along = (
+        counted * (values - ops.sum(counted * values) / number)
+        for values in (backgrounds, similarity)
+    )
+    slope = ops.sum(across * along) / ops.maximum(ops.sum(ops.square(across)), 1e-12)
+    return ops.relu(slope) * backgrounds
