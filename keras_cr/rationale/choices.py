@@ -58,12 +58,12 @@ class Neighbours:
         mirror: whether the target is the mean of an image's and, flipped back, its mirror image's,
             for one forward pass more.
         background: how much of the similarity that backgrounds explain is taken off when
-            neighbours are chosen: those with the largest `e.e' - background * s * b.b'` are
-            nearest. `b` pools the cells along the map's border by what the rationale leaves of
-            them, seen from all backgrounds' mean; `s` is the slope of the least-squares line of
-            `e.e'` over `b.b'`. 1 leaves the residuals, 0 doesn't look at backgrounds.
-        background_negatives: how much of it the InfoNCE's negatives are given in addition, so that
-            those on a like background weigh more.
+            neighbours are chosen: those with the largest `e.e' - background * s * relu(b.b')` are
+            nearest. `b` is pooled from the cells along the map's border by what the rationale
+            leaves of them, and seen from all backgrounds' mean; `s` is the slope of the
+            least-squares line of `e.e'` over `relu(b.b')`, or 0. With 0 nothing is taken off.
+        background_negatives: how much of it is added to the similarity of the InfoNCE's negatives,
+            so that those on a like background weigh more.
 
     Raises:
         ValueError: an argument has a value that is not listed above, `bank_size` is not above `k`,

@@ -134,7 +134,7 @@ class NeighbourBank(keras.layers.Layer):
             embedding, background = ops.split(embedding, 2, axis=-1)
             bank, backgrounds = ops.split(bank, 2, axis=-1)
             similarity = ops.matmul(embedding, ops.transpose(bank))
-            alike = _from_mean(background, backgrounds, empty)
+            alike = ops.relu(_from_mean(background, backgrounds, empty))
             alike = _explained(similarity, alike, left_out)
         else:
             similarity = self.queue(embedding)
