@@ -77,7 +77,7 @@ class Neighbours:
     contrast_temperature: float = 0.2
     images: str = "whole"
     mirror: bool = False
-    background: float = 0.0
+    background: float = 2.0
     background_negatives: float = 0.0
 
     def __post_init__(self):
