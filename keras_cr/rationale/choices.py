@@ -24,7 +24,7 @@ _ALLOWED = {
     "reduction": ("mean", "sum"),
     "map_normalization": ("image", "batch"),
 }
-_NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup")
+_NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup", "background", "background_negatives")
 _POSITIVE = ("temperature", "contrast_temperature", "k")
 
 
@@ -58,6 +58,13 @@ class Neighbours:
             `"views"` that is trained on, whose feature maps are there anyway: a forward pass less.
         mirror: whether the target is the mean of an image's and, flipped back, its mirror image's,
             for one forward pass more.
+        background: how much of the similarity that backgrounds explain is taken off when
+            neighbours are chosen: those with the largest `e.e' - background * s * relu(b.b')` are
+            nearest. `b` is pooled from the cells along the map's border by what the rationale
+            leaves of them, and seen from all backgrounds' mean; `s` is the slope of the
+            least-squares line of `e.e'` over `relu(b.b')`, or 0. With 0 nothing is taken off.
+        background_negatives: how much of it is added to the similarity of the InfoNCE's negatives,
+            so that those on a like background weigh more.
 
     Raises:
         ValueError: an argument has a value that is not listed above, `bank_size` is not above `k`,
@@ -71,6 +78,8 @@ class Neighbours:
     contrast_temperature: float = 0.2
     images: str = "whole"
     mirror: bool = False
+    background: float = 2.0
+    background_negatives: float = 0.0
 
     def __post_init__(self):
         for name in ("k", "bank_size"):
@@ -86,6 +95,11 @@ class Neighbours:
                 "`mirror` needs images='whole': a view has no mirror image that the step has seen. "
                 "Received: mirror=True, images='views'"
             )
+
+    @property
+    def by_background(self) -> bool:
+        """Whether backgrounds are compared beside what the rationale marks."""
+        return self.background > 0 or self.background_negatives > 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,7 @@ class Views:
 
 
 _POSITIVES = {"neighbours": Neighbours, "views": Views}
+_EARLIER = {"foregrounds": "off", "background": 0.0, "background_negatives": 0.0}
 _PARTS = ("positives", "foregrounds")  # choices that have choices of their own
 
 
@@ -340,12 +355,13 @@ class Rationale:
         """The rationale that `get_config` described.
 
         Of a config that lists the choices of both kinds of positives, as those of earlier runs do,
-        the ones without effect are left out. One without `foregrounds` had none.
+        the ones without effect are left out; one that doesn't know `background` or `foregrounds` is
+        of a run that did not look at them.
 
         Raises:
             ValueError: as `changed`.
         """
-        config = {"foregrounds": "off"} | dict(config)
+        config = _EARLIER | dict(config)
         if config.get("pooled_weight") == 0:  # of earlier runs: another loss, and none of it
             del config["pooled_weight"]
         kind = _POSITIVES.get(config.get("positives"), Neighbours)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_cr.attribution import center_prior, grad_cam
@@ -36,6 +37,29 @@ def explain(choices: Rationale, feature_map, gradients) -> tuple:
     return cam, choices.target_of(cam)
 
 
+def embed_for_neighbours(choices: Rationale, encoder, feature_map, weights):
+    """An image as its neighbours see it: what `NeighbourBank` stores and compares.
+
+    Args:
+        choices: whether backgrounds are compared.
+        encoder: a `CommonRationaleEncoder`, which pools.
+        feature_map: `(B, h, w, C)`.
+        weights: `(B, h, w)`, 0..1, 1 where the object is.
+
+    Returns:
+        `(B, C)`, the feature pooled by the weights, of unit length; with backgrounds `(B, 2C)`:
+        behind it, of unit length too, that of the cells along the map's border, pooled by what the
+        weights leave of them.
+    """
+    embedding = encoder.pool(feature_map, weights)
+    if not choices.positives.by_background:
+        return embedding
+    border = np.ones(feature_map.shape[1:3], "float32")
+    border[1:-1, 1:-1] = 0
+    left = (1 - weights + 1e-6) * border  # equal weights where the map is 1 all along the border
+    return ops.concatenate([embedding, encoder.pool(feature_map, left)], axis=-1)
+
+
 def explain_neighbours(
     choices: Rationale, bank: NeighbourBank, feature_map, embedding, index=None
 ) -> tuple:
@@ -47,7 +71,7 @@ def explain_neighbours(
         choices: which GradCAM and which target.
         bank: where neighbours are looked for.
         feature_map: `(B, h, w, C)`.
-        embedding: what was pooled from it, of unit length, `(B, C)`.
+        embedding: from `embed_for_neighbours`.
         index: which image each row is, integers `(B,)`, or None.
 
     Returns:
@@ -143,7 +167,7 @@ class Explainer:
         weights = self.encoder.branch(feature_map)
         warm = self.bank.filled(self.choices.positives.warmup)
         weights = ops.where(warm, weights, ops.ones_like(weights))
-        return self.encoder.pool(feature_map, weights)
+        return embed_for_neighbours(self.choices, self.encoder, feature_map, weights)
 
     def _fit(self, explained: Explained) -> dict:
         cam, target = explained.cam, explained.target

@@ -2,7 +2,7 @@
 
 Two views of one image share its background, and the gradient of a loss that compares them marks
 scenery. Neighbours are other photographs: their backgrounds differ and average out, and what is
-left is what images have in common.
+left is what images have in common. The less alike in the background they are, the truer that is.
 """
 
 import keras
@@ -23,6 +23,8 @@ class NeighbourBank(keras.layers.Layer):
         k: nearest other images that make up the positive.
         temperature: of the InfoNCE loss.
         contrast: `"infonce"`, or `"similarity"`: minus the similarity to the positive alone.
+        background, background_negatives: as of `Neighbours`. Where either is above 0, an embedding
+            is that of the object and, behind it, that of the background.
         seed: seed of the first, random content, which is never looked at.
         **kwargs: as for `keras.layers.Layer`.
 
@@ -37,6 +39,8 @@ class NeighbourBank(keras.layers.Layer):
         k: int,
         temperature: float = 0.2,
         contrast: str = "infonce",
+        background: float = 0.0,
+        background_negatives: float = 0.0,
         seed=None,
         **kwargs,
     ):
@@ -54,21 +58,31 @@ class NeighbourBank(keras.layers.Layer):
         self.size, self.k = size, whole_number("k", k)
         self.temperature, self.seed = temperature, plain_seed(seed)
         self.contrast = contrast
+        self.background, self.background_negatives = background, background_negatives
         self.queue = FeatureQueue(size, seed=seed, dtype="float32", name="queue")
 
     @classmethod
     def of(cls, positives: Neighbours, size: int, channels: int, seed=0) -> "NeighbourBank":
-        """A built bank of so many embeddings `(channels,)`, which compares as `positives` says."""
+        """A built bank of so many embeddings, which compares as `positives` says.
+
+        Args:
+            positives: how.
+            size: embeddings that are kept.
+            channels: of an embedding of the object.
+            seed: of the first content.
+        """
         bank = cls(
             size,
             positives.k,
             positives.contrast_temperature,
             positives.contrast,
+            positives.background,
+            positives.background_negatives,
             seed=seed,
             dtype="float32",
             name="neighbours",
         )
-        bank.build((None, channels))
+        bank.build((None, 2 * channels if positives.by_background else channels))
         return bank
 
     def build(self, input_shape):
@@ -92,7 +106,7 @@ class NeighbourBank(keras.layers.Layer):
         return self.stored >= 2 * self.k
 
     def gradient(self, embedding, index=None):
-        """The gradient of each image's loss by its embedding, through `tf.GradientTape`.
+        """The gradient of each image's loss by its object's embedding, through `tf.GradientTape`.
 
         The positive is the mean of the `k` nearest stored embeddings of other images (Dwibedi et
         al., "With a Little Help from My Friends", ICCV 2021, take the nearest one); the negatives
@@ -100,7 +114,8 @@ class NeighbourBank(keras.layers.Layer):
         embedding.
 
         Args:
-            embedding: unit length, shape `(B, C)`, float32.
+            embedding: `(B, C)`, float32, of unit length; where backgrounds are compared `(B, 2C)`,
+                the object's and the background's, each of unit length.
             index: which image each row is, integers `(B,)`; without it an image can't be told from
                 its own old embedding.
 
@@ -110,26 +125,34 @@ class NeighbourBank(keras.layers.Layer):
         import tensorflow as tf
 
         bank = ops.convert_to_tensor(self.queue.features)
-        similarity = self.queue(embedding)
-        left_out = ops.arange(self.size, dtype="int32")[None] >= self.stored
-        left_out = ops.broadcast_to(left_out, ops.shape(similarity))
+        empty = ops.arange(self.size, dtype="int32")[None] >= self.stored
+        left_out = ops.broadcast_to(empty, (ops.shape(embedding)[0], self.size))
         if index is not None:
             left_out = ops.logical_or(left_out, self.queue.same_image(index))
-        similarity = ops.where(left_out, -2.0, similarity)
-        nearest, places = ops.top_k(similarity, self.k)
-        positive = ops.mean(ops.take(bank, places, axis=0), axis=1)
-        positive = ops.normalize(positive, axis=-1, epsilon=1e-12)
-        left_out = ops.logical_or(left_out, similarity >= nearest[:, -1:])
+        alike = 0.0
+        if self.background or self.background_negatives:
+            embedding, background = ops.split(embedding, 2, axis=-1)
+            bank, backgrounds = ops.split(bank, 2, axis=-1)
+            similarity = ops.matmul(embedding, ops.transpose(bank))
+            alike = ops.relu(_from_mean(background, backgrounds, empty))
+            alike = _explained(similarity, alike, left_out)
+        else:
+            similarity = self.queue(embedding)
+        nearness = ops.where(left_out, -1e9, similarity - self.background * alike)
+        nearest, places = ops.top_k(nearness, self.k)
+        positive = _unit(ops.mean(ops.take(bank, places, axis=0), axis=1))
+        left_out = ops.logical_or(left_out, nearness >= nearest[:, -1:])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(embedding)
-            unit = ops.normalize(embedding, axis=-1, epsilon=1e-12)
+            unit = _unit(embedding)
             to_positive = ops.sum(unit * positive, axis=-1)
             if self.contrast == "similarity":
                 loss = -ops.sum(to_positive)
             else:
+                to_negatives = ops.matmul(unit, ops.transpose(bank))
                 logits = info_nce_logits(
                     to_positive,
-                    ops.matmul(unit, ops.transpose(bank)),
+                    to_negatives + self.background_negatives * alike,
                     self.temperature,
                     exclude=left_out,
                 )
@@ -144,4 +167,46 @@ class NeighbourBank(keras.layers.Layer):
 
     def get_config(self):
         names = ("size", "k", "temperature", "contrast", "seed")
+        names += ("background", "background_negatives")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+def _unit(vectors):
+    return ops.normalize(vectors, axis=-1, epsilon=1e-12)
+
+
+def _from_mean(vectors, stored, empty):
+    """Inner products of the directions in which vectors lie, as seen from the stored ones' mean.
+
+    Args:
+        vectors: `(B, C)`.
+        stored: `(size, C)`.
+        empty: which of them are none yet, booleans `(1, size)`.
+
+    Returns:
+        `(B, size)`.
+    """
+    counted = ops.cast(ops.logical_not(empty), stored.dtype)
+    mean = ops.matmul(counted, stored) / ops.maximum(ops.sum(counted), 1.0)
+    return ops.matmul(_unit(vectors - mean), ops.transpose(_unit(stored - mean)))
+
+
+def _explained(similarity, backgrounds, left_out):
+    """What of the similarity of objects follows from that of their backgrounds.
+
+    Args:
+        similarity, backgrounds: `(B, size)`.
+        left_out: pairs that don't count, booleans of that shape.
+
+    Returns:
+        `backgrounds` times the slope of the least-squares line through the pairs, which is no less
+        than 0.
+    """
+    counted = ops.cast(ops.logical_not(left_out), similarity.dtype)
+    number = ops.maximum(ops.sum(counted), 1.0)
+    across, along = (
+        counted * (values - ops.sum(counted * values) / number)
+        for values in (backgrounds, similarity)
+    )
+    slope = ops.sum(across * along) / ops.maximum(ops.sum(ops.square(across)), 1e-12)
+    return ops.relu(slope) * backgrounds

@@ -18,7 +18,7 @@ from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.models.streams import checked_batches
 from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, BranchFit
 from keras_cr.rationale.choices import Rationale
-from keras_cr.rationale.explain import explain_neighbours
+from keras_cr.rationale.explain import embed_for_neighbours, explain_neighbours
 from keras_cr.rationale.measures import correlation
 from keras_cr.rationale.neighbours import NeighbourBank
 
@@ -133,14 +133,18 @@ def fit_rationale(
         learning_rate * rationale.lr_multiplier,
         rationale.train_affine,
     )
+
+    def embed(maps, weights):
+        return embed_for_neighbours(rationale, encoder, maps, weights)
+
     progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
-        embeddings = _in_chunks(encoder.pool, maps, weights)
+        embeddings = _in_chunks(embed, maps, weights)
         bank = NeighbourBank.of(rationale.positives, len(embeddings), encoder.channels)
         bank.enqueue(embeddings, np.arange(len(embeddings)))
         cam, target = _explain(bank, maps, embeddings, rationale)
         if mirrored is not None:
-            embeddings = _in_chunks(encoder.pool, mirrored, mirrored_weights)
+            embeddings = _in_chunks(embed, mirrored, mirrored_weights)
             other = _explain(bank, mirrored, embeddings, rationale)[1]
             target = (target + other[:, :, ::-1]) / 2
         branch.set_weights(_fresh(encoder.branch, seed + number).get_weights())

@@ -63,6 +63,8 @@ def test_config_round_trip(rationale):
         ("bank_size", 10),
         ("warmup", -1),
         ("contrast_temperature", 0),
+        ("background", -1),
+        ("background_negatives", -0.5),
         ("sign", 0),
         ("cam", "pixel"),
         ("target_normalization", "batch"),
