@@ -2,7 +2,8 @@
 
     python benchmarks/train_step.py --backbone resnet18 --image-size 64 --batch-size 32
 
-The default compares with neighbours and the paper's explains the objective's own loss. All are
+The default compares with neighbours, whole images or the views that the step has seen anyway; the
+paper's explains the objective's own loss. All are
 compiled before the clock starts and take turns on one machine; the medians of their steps, and of
 the ratios to the plain step of the same turn, are printed.
 """
@@ -19,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cr import CommonRationaleEncoder
-from keras_cr.pretraining import MoCo, Rationale
+from keras_cr.pretraining import MoCo, Neighbours, Rationale
 
 
 def main():
@@ -37,7 +38,12 @@ def main():
     views = ("query", "key", "image")
     batch = {name: tf.constant(rng.uniform(0, 255, shape), "float32") for name in views}
     steps = {}
-    arms = {"plain": None, "default": Rationale(), "paper": Rationale.paper()}
+    arms = {
+        "plain": None,
+        "whole": Rationale(Neighbours(images="whole")),
+        "views": Rationale(Neighbours(images="views")),
+        "paper": Rationale.paper(),
+    }
     for name, rationale in arms.items():
         encoder = CommonRationaleEncoder(args.backbone, seed=0, dtype=args.precision)
         pretrainer = MoCo(encoder, rationale=rationale, queue_size=1024, dtype=args.precision)
@@ -54,7 +60,7 @@ def main():
     for name, values in times.items():
         median = statistics.median(values)
         print(f"{name:10} {1000 * median:8.1f} ms a step, {args.batch_size / median:8.1f} images/s")
-    for name in ("default", "paper"):
+    for name in ("whole", "views", "paper"):
         ratios = [b / a for a, b in zip(times["plain"], times[name], strict=True)]
         print(f"{name} / plain: {statistics.median(ratios):.3f} (median of {args.steps} pairs)")
 

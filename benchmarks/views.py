@@ -10,6 +10,8 @@ Keras 3.15 has no crop of a random size, and blurs all views of a batch with one
 `RandomZoom` and `RandomTranslation` of the resized images stand in for the crop. The layers run on
 batches in `tf.data`, torchvision on one image after the other in a thread for each processor.
 
+"swapped" gives every second view the background of another image, as a rationale's maps do.
+
 --train-step compares the views from files with what a ResNet-18 under MoCo takes of them on this
 machine. --images measures instead how the process grows in an epoch over so many images.
 """
@@ -39,7 +41,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_cr import CommonRationaleEncoder
-from keras_cr.data import FineGrainedDataset, two_views
+from keras_cr.data import BackgroundSwap, FineGrainedDataset, two_views
 from keras_cr.pretraining import MoCo
 
 BATCH = 32
@@ -79,6 +81,7 @@ def compare(pixels: np.ndarray, paths: list[str], image_size: int, args) -> None
     """Times every source of views of one size, and prints what came out."""
     sources = {
         "decoded": lambda: ours(pixels, image_size),
+        "decoded, swapped": lambda: ours(pixels, image_size, swap=True),
         "files": lambda: ours(paths, image_size),
         "files, cached": lambda: ours(paths, image_size, cache="memory"),
         "keras layers, decoded": lambda: keras_layers(pixels, image_size),
@@ -119,9 +122,12 @@ def dataset_of(images) -> FineGrainedDataset:
     return FineGrainedDataset("photos", images, None, [], np.ones(len(images), bool))
 
 
-def ours(images, image_size: int, cache: str | None = None) -> Iterator:
+def ours(images, image_size: int, cache: str | None = None, swap: bool = False) -> Iterator:
     """Endless batches of ours; with a cache, a first epoch has filled it."""
     options = {"epochs": 10_000, "whole_images": False, "cache": cache}
+    if swap:
+        maps = np.random.default_rng(0).uniform(size=(len(images), 14, 14))
+        options["backgrounds"] = BackgroundSwap(maps)
     views = iter(two_views(dataset_of(images), image_size, BATCH, **options))
     for _ in range(len(images) // BATCH if cache else 0):
         next(views)

@@ -17,6 +17,7 @@ from keras_cr.data.images import in_batches, whole_image
 FILLINGS = ("background", "image", "mean")
 VIEWS = ("query", "key", "small")
 _FINER = 4  # the cut's places on a side of one of the map's
+_CHUNK = 1024  # maps enlarged at a time
 _SEED = 3  # folded into the views' seed; small crops fold in 2
 Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -30,7 +31,7 @@ class BackgroundSwap:
 
     Args:
         maps: Where the object of each image of the dataset is, in its order and over the whole
-            image: (N, h, w), 0..1.
+            image: (N, h, w), 0..1. The cuts are held, 16 bytes for each of their places.
         probability: That a view is changed; each view is drawn for itself.
         level: Height of the map at the object's edge.
         softness: Width of the edge, in heights of the map.
@@ -120,10 +121,9 @@ def swaps(
     as_donor = np.full(len(dataset), number, "int32")  # of no number: any other may be taken
     as_donor[rows] = np.arange(number)
     with tf.device("CPU:0"):
-        as_donor = tf.constant(as_donor)
-        maps = tf.constant(swap.maps.astype("float16"))
+        as_donor, alphas = tf.constant(as_donor), tf.constant(_alphas(swap))
         if swap.filling != "mean":
-            donors = tf.constant(_donors(swap, dataset, rows, read, image_size))
+            donors = tf.constant(_donors(swap, alphas, dataset, rows, read, image_size))
     changed = [name in swap.views for name in kinds]
 
     def drawn(positions, seed):
@@ -140,22 +140,21 @@ def swaps(
         )
 
     def changes(position, shape, swapped, donor):
-        alpha = _framed(swap.alpha(tf.gather(maps, position))[..., None])
-        sides = tf.cast(tf.tile(shape[:2], [2]), tf.float32)
+        sides = tf.cast(shape[:2], tf.float32)
+
+        def behind(crop, box, donor):
+            corner, size = tf.cast(box[:2], tf.float32), tf.cast(box[2:], tf.float32)
+            corners = tf.concat([corner / sides, (corner + size) / sides], axis=0)
+            share = window(tf.gather(alphas, position), corners, crop.shape[0]) / 255
+            if swap.filling == "mean":
+                other = _mean(crop, 1 - share)
+            else:
+                other = window(tf.gather(donors, donor), corners, crop.shape[0])
+            return other + share * (crop - other)
 
         def change(number):
-            def behind(crop, box):
-                corners = tf.cast(tf.concat([box[:2], box[:2] + box[2:]], axis=0), tf.float32)
-                size, corners = crop.shape[0], corners / sides
-                share = window(alpha, corners, size)
-                if swap.filling == "mean":
-                    other = _mean(crop, 1 - share)
-                else:
-                    other = window(tf.gather(donors, donor[number]), corners, size)
-                return share * crop + (1 - share) * other
-
             return lambda crop, box: tf.cond(
-                swapped[number], lambda: behind(crop, box), lambda: crop
+                swapped[number], lambda: behind(crop, box, donor[number]), lambda: crop
             )
 
         return [change(number) if each else None for number, each in enumerate(changed)]
@@ -174,18 +173,14 @@ def window(framed: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
     Returns:
         (size, size, C) float32.
     """
-    sides = tf.cast(tf.shape(framed)[:2], tf.float32)
-    first, last = corners[:2], corners[2:]
-    half = (last - first) / (2 * size)  # pixels lie in the middle of what they stand for
-    places = tf.concat([first + half, last - half], axis=0)
-    sides = tf.tile(sides, [2])
-    places = (places * (sides - 2) + 0.5) / (sides - 1)  # tf.image's: 0 and 1 are outermost pixels
-    part = tf.image.crop_and_resize(framed[None], places[None], [0], [size, size])
-    return part[0]
-
-
-def _framed(image: tf.Tensor) -> tf.Tensor:
-    return tf.pad(image, [[1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+    height, width, half = framed.shape[0] - 2, framed.shape[1] - 2, 1 / (2 * size)
+    # Pixels lie in the middle of what they stand for; tf.image counts from the first to the last.
+    near = np.diag([height / (height + 1), width / (width + 1)])
+    middles = np.block([[(1 - half) * near, half * near], [half * near, (1 - half) * near]])
+    offset = np.tile([0.5 / (height + 1), 0.5 / (width + 1)], 2)
+    places = tf.linalg.matvec(tf.constant(middles, tf.float32), corners)
+    places += tf.constant(offset, tf.float32)
+    return tf.image.crop_and_resize(framed[None], places[None], [0], [size, size])[0]
 
 
 def _mean(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -194,18 +189,28 @@ def _mean(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(weights * image, axis=(0, 1)) / tf.reduce_sum(weights, axis=(0, 1))
 
 
-def _donors(swap, dataset, rows: np.ndarray, read, image_size: int) -> np.ndarray:
+def _alphas(swap: BackgroundSwap) -> np.ndarray:
+    """(N, 4 h + 2, 4 w + 2, 1) uint8, 0..255: how much of each pixel is the object's, framed."""
+    parts = []
+    for start in range(0, len(swap.maps), _CHUNK):
+        alpha = tf.round(255 * swap.alpha(swap.maps[start : start + _CHUNK]))
+        parts.append(tf.cast(alpha, tf.uint8).numpy())
+    return np.pad(np.concatenate(parts), [[0, 0], [1, 1], [1, 1]], "edge")[..., None]
+
+
+def _donors(swap, alphas, dataset, rows: np.ndarray, read, image_size: int) -> np.ndarray:
     """(M, S + 2, S + 2, 3) uint8: images as squares, framed, without their objects if wanted."""
     with tf.device("CPU:0"):
-        maps, positions = tf.constant(swap.maps[rows].astype("float32")), tf.constant(rows)
+        positions = tf.constant(rows)
 
     def donor(number):
         image = whole_image(read(positions[number]), image_size, crop=False)
         if swap.filling == "background":
-            alpha = _framed(swap.alpha(maps[number])[..., None])
-            alpha = window(alpha, tf.constant([0.0, 0.0, 1.0, 1.0]), image_size)
-            image = alpha * _mean(image, 1 - alpha) + (1 - alpha) * image
-        return _framed(tf.cast(tf.round(image), tf.uint8))
+            alpha = tf.gather(alphas, positions[number])
+            alpha = window(alpha, tf.constant([0.0, 0.0, 1.0, 1.0]), image_size) / 255
+            image += alpha * (_mean(image, 1 - alpha) - image)
+        framed = tf.pad(image, [[1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+        return tf.cast(tf.round(framed), tf.uint8)
 
     return np.concatenate(list(in_batches(rows, donor, 64).as_numpy_iterator()))
 

@@ -154,6 +154,9 @@ def build_optimizer(settings: Settings, num_images: int) -> keras.Optimizer:
 def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
     """How the branch is trained, with a bank that the training images fill.
 
+    Where it is fitted to whole images after training anyway, a step compares the views that it has
+    seen, which costs no forward pass.
+
     Raises:
         ValueError: `rationale_options` ask for what `num_images`, or a branch that is fitted
             without epochs, can't give.
@@ -172,6 +175,8 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
             )
         bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), k + 1)
         rationale = rationale.changed({"k": k, "bank_size": options.get("bank_size", bank)})
+        if settings.refits and not {"images", "mirror"} & options.keys():
+            rationale = rationale.changed({"images": "views"})
     if settings.epochs == 0 and settings.rationale == "on":
         check_frozen(rationale)
     return rationale

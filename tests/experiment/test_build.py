@@ -57,10 +57,17 @@ def test_the_data_bound_what_was_not_named():
 def test_what_the_data_or_a_frozen_backbone_lack_is_refused():
     with pytest.raises(ValueError, match="k must be below half.*images, 12. Received: k=6"):
         rationale(12, rationale_options={"k": 6})
-    for name, received in (("positives", "Views"), ("images", "Neighbours.*images='views'")):
-        with pytest.raises(ValueError, match=f"frozen.*Received: {received}"):
-            rationale(epochs=0, rationale_options={name: "views"})
+    with pytest.raises(ValueError, match="frozen.*Received: Views"):
+        rationale(epochs=0, rationale_options={"positives": "views"})
     assert rationale(epochs=0, rationale="paper") == Rationale.paper(), "left unfitted"
+
+
+def test_a_step_looks_at_whole_images_where_nothing_else_does():
+    """The branch is fitted to them afterwards, unless it is to stay as the steps left it."""
+    assert not rationale(40).whole_images
+    assert rationale(40, refit="off").whole_images
+    assert rationale(40, rationale_options={"images": "whole"}).whole_images
+    assert rationale(40, rationale_options={"mirror": True}).whole_images
 
 
 def optimizer(**changes):

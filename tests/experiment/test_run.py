@@ -40,7 +40,11 @@ def without_pictures():
         yield
 
 
-QUICK = {"protocols": ("retrieval",), "refit": "off"}  # where the rest plays no part
+QUICK = {  # where the rest plays no part
+    "protocols": ("retrieval",),
+    "refit": "off",
+    "rationale_options": {"foregrounds": "off"},
+}
 
 
 def settings(birds, output, **changes):
@@ -103,6 +107,7 @@ def test_two_runs_with_one_seed_have_the_same_history(birds, tmp_path):
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkeypatch):
     options = QUICK | {"epochs": 3, "monitor_every": 2, "optimizer": "lars", "warmup_epochs": 1}
     options |= {"learning_rate": 1.0, "weight_decay": 0.04, "final_weight_decay": 0.4}
+    options |= {"rationale_options": {"fit_every": 3}}  # killed between two fits
     start(birds, tmp_path / "whole", **options)
 
     class Killed(BaseException):
@@ -158,7 +163,7 @@ def test_other_arms(birds, tmp_path, rationale, objective, precision):
 def test_initial_weights_from_a_file_and_from_a_preset(birds, tmp_path):
     backbone = tiny_backbone()
     backbone.save(tmp_path / "tiny.keras")
-    unfitted = QUICK | {"epochs": 0, "rationale": "off"}
+    unfitted = QUICK | {"epochs": 0, "rationale": "off", "rationale_options": None}
     start(birds, tmp_path / "file", init=str(tmp_path / "tiny.keras"), **unfitted)
     encoder = CommonRationaleEncoder.from_preset("birds_tiny")
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
@@ -187,8 +192,9 @@ def test_no_epochs_fit_the_branch_to_a_frozen_backbone(birds, tmp_path):
 def test_the_branch_is_fitted_once_more_after_training(birds, tmp_path):
     """To the backbone as it is then, as `fit_rationale` would; nothing else changes."""
     found = {}
+    same = {"rationale_options": {"foregrounds": "off", "images": "whole"}}
     for refit in ("on", "off"):
-        start(birds, tmp_path / refit, **QUICK | {"refit": refit})
+        start(birds, tmp_path / refit, **QUICK | same | {"refit": refit})
         found[refit] = CommonRationaleEncoder.from_preset(str(tmp_path / refit / "preset"))
     pairs = zip(*(each.backbone.get_weights() for each in found.values()), strict=True)
     assert all(np.array_equal(*pair) for pair in pairs)
@@ -209,7 +215,8 @@ def test_the_branch_is_fitted_once_more_after_training(birds, tmp_path):
         ({"refit": "off"}, False),
         ({"rationale": "off"}, False),
         ({"rationale": "paper"}, False),
-        ({"rationale_options": {"images": "views"}}, False),
+        ({"rationale_options": {"images": "views"}}, True),
+        ({"rationale_options": {"positives": "views"}}, False),
         ({"rationale_options": {"k": 3}}, True),
     ],
 )

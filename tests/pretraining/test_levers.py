@@ -186,6 +186,7 @@ def test_a_frozen_encoder_sees_the_mirror_image_flipped_back():
         assert row == pytest.approx(other, rel=2e-2)
 
 
-def test_a_frozen_encoder_has_no_views_and_no_objective():
-    with pytest.raises(ValueError, match="a frozen encoder has no views.*images='views'"):
-        fitted(images="views")
+@pytest.mark.filterwarnings("ignore:The fitted maps")
+def test_a_frozen_encoder_is_fitted_to_whole_images():
+    for ours, theirs in zip(fitted()[1], fitted(images="views", foregrounds="off")[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)

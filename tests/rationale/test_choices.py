@@ -113,7 +113,9 @@ def test_another_kind_of_positives_starts_from_its_defaults():
     assert mixed.positives == Neighbours(k=4)
     assert mixed.weight == 0.01
     assert mixed.changed({"positives": "neighbours"}) == mixed
-    with pytest.raises(ValueError, match="`kk` is no choice of a rationale: positives, weight"):
+    with pytest.raises(
+        ValueError, match="`kk` is no choice of a rationale: positives, foregrounds,"
+    ):
         mixed.changed({"kk": 1})
 
 

@@ -160,7 +160,7 @@ def test_fit_rationale_refuses():
     images, _ = squares(12)
     with pytest.raises(ValueError, match="more than twice the 10 neighbours.*Received: 12 images"):
         fit_rationale(color_encoder(), images)
-    with pytest.raises(ValueError, match=r"Neighbours\(images='whole'\).*Received: Views"):
+    with pytest.raises(ValueError, match=r"must have Neighbours\(...\).*Received: Views"):
         fit_rationale(color_encoder(), images, Rationale.paper())
     with pytest.raises(ValueError, match="rounds=0"):
         fit_rationale(color_encoder(), images, rounds=0)
