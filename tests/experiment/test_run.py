@@ -150,7 +150,9 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(birds, tmp_path, monkey
 @pytest.mark.usefixtures("without_pictures")
 def test_other_arms(birds, tmp_path, rationale, objective, precision):
     changes = {"rationale": rationale, "objective": objective, "precision": precision}
-    metrics = start(birds, tmp_path / "out", epochs=1, **QUICK, **changes)
+    metrics = start(
+        birds, tmp_path / "out", epochs=1, **QUICK | changes | {"rationale_options": None}
+    )
     assert metrics["retrieval"]["rank1"] >= 0
     encoder = CommonRationaleEncoder.from_preset(str(tmp_path / "out" / "preset"))
     assert encoder.dtype_policy.name == "float32"
