@@ -1,12 +1,13 @@
 """The common rationale: what images of a kind share, from the gradient of a loss to a branch's map.
 
-`choices` says how, `neighbours` finds the positives, `explain` goes from a loss to GradCAM to a
-target, `branch_fit` fits a branch to targets, `posthoc` does all of it for a frozen encoder, and
-`foregrounds` cuts out what the maps show.
+`choices` and `positives` say how, `neighbours` finds the positives, `explain` goes from a loss to
+GradCAM to a target, `branch_fit` fits a branch to targets, `posthoc` does all of it for a frozen
+encoder, and `foregrounds` cuts out what the maps show, for the views.
 """
 
-from keras_cr.rationale.choices import Neighbours, Rationale, Views
+from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.foregrounds import Foregrounds, foreground_maps
+from keras_cr.rationale.positives import Neighbours, Views
 from keras_cr.rationale.posthoc import fit_rationale
 
 __all__ = ["Foregrounds", "Neighbours", "Rationale", "Views", "fit_rationale", "foreground_maps"]

@@ -8,9 +8,10 @@ from keras import ops
 
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.rationale.choices import Neighbours, Rationale
+from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.measures import correlation, relative_entropy
 from keras_cr.rationale.neighbours import NeighbourBank
+from keras_cr.rationale.positives import Neighbours
 
 LOGGED = (  # what a fit says of itself
     "fit_loss",

@@ -15,14 +15,13 @@ from keras_cr._progress import Verbose, tracked
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.rationale.allowed import check_choices
 from keras_cr.rationale.branch_fit import fit_branch
 
 if TYPE_CHECKING:
     from keras_cr.data import BackgroundSwap, FineGrainedDataset
     from keras_cr.models import CommonRationaleEncoder
 
-CUTS = ("rationale", "center", "shuffled", "mask")
-FILLINGS = ("background", "image", "mean")
 _MAX_IMAGES = 4096  # that the control's branch is fitted to
 _MASK_SIDE = 4  # pixels of an image that make one place of a mask's map
 
@@ -62,21 +61,7 @@ class Foregrounds:
     def __post_init__(self):
         object.__setattr__(self, "swapped", tuple(self.swapped))
         object.__setattr__(self, "fit_every", whole_number("fit_every", self.fit_every))
-        for name, allowed in (("cut", CUTS), ("filling", FILLINGS)):
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
-        for name in ("cut_level", "swap_probability"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"`{name}` must lie in 0..1. Received: {name}={value!r}")
-        if not self.cut_softness > 0:
-            raise ValueError(
-                f"`cut_softness` must be positive. Received: cut_softness={self.cut_softness!r}"
-            )
-        if unknown := set(self.swapped) - {"query", "key", "small"}:
-            raise ValueError(
-                "`swapped` may hold 'query', 'key' and 'small'. "
-                f"Received: swapped={sorted(unknown)}"
-            )
+        check_choices(self)
 
     def swap(self, maps: np.ndarray) -> "BackgroundSwap":
         """What `keras_cr.data.two_views` takes, of maps that `foreground_maps` gave."""

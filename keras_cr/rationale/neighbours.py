@@ -11,7 +11,7 @@ from keras import ops
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
-from keras_cr.rationale.choices import Neighbours
+from keras_cr.rationale.positives import Neighbours
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")

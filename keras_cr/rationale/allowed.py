@@ -1,0 +1,44 @@
+"""What the values of a rationale's choices may be."""
+
+from typing import Any
+
+ALLOWED = {
+    "cut": ("rationale", "center", "shuffled", "mask"),
+    "filling": ("background", "image", "mean"),
+    "images": ("whole", "views"),
+    "contrast": ("infonce", "similarity"),
+    "target": ("sign", "cam"),
+    "prior": ("center", "none"),
+    "cam": ("elementwise", "channel"),
+    "sign": (1, -1),
+    "target_normalization": ("image", "none"),
+    "softmax": ("map", "rows", "places"),
+    "reduction": ("mean", "sum"),
+    "map_normalization": ("image", "batch"),
+}
+_NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup", "background", "background_negatives")
+_POSITIVE = ("temperature", "contrast_temperature", "k", "cut_softness")
+_SHARES = ("cut_level", "swap_probability")
+_VIEWS = {"extra_passes": ("query", "key"), "swapped": ("query", "key", "small")}
+
+
+def check_choices(choices: Any) -> None:
+    """Refuses a field whose value can't be, by its name.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name, value in vars(choices).items():
+        if name in ALLOWED and value not in ALLOWED[name]:
+            wanted = f"one of {ALLOWED[name]}"
+        elif name in _NOT_NEGATIVE and not value >= 0:
+            wanted = "0 or more"
+        elif name in _POSITIVE and not value > 0:
+            wanted = "positive"
+        elif name in _SHARES and not 0 <= value <= 1:
+            wanted = "in 0..1"
+        elif name in _VIEWS and not set(value) <= set(_VIEWS[name]):
+            wanted = f"some of {_VIEWS[name]}"
+        else:
+            continue
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
