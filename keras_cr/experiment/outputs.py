@@ -1,12 +1,13 @@
 """The files a person looks at after a run."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 
 from keras_cr._files import whole_file
-from keras_cr.data import FineGrainedDataset, image_batches
+from keras_cr.data import Augmentation, FineGrainedDataset, image_batches, two_views
 from keras_cr.evaluation import (
     Evaluation,
     write_markdown,
@@ -15,9 +16,11 @@ from keras_cr.evaluation import (
     write_report,
 )
 from keras_cr.experiment.settings import Settings
+from keras_cr.rationale import Foregrounds
 from keras_cr.visualization import curves, rationale_grid
 
 NUM_PICTURES = 24
+_STILL = Augmentation(scale=(1, 1), ratio=(1, 1), jitter=0, grayscale=0, blur=0, flip=0)
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -64,6 +67,35 @@ def write_pictures(
     initialization = before.metrics if before is not after else None
     write_report(output / "report.html", title, after, initialization, history, source)
     write_markdown(output / "report.md", title, after, initialization, source)
+
+
+def write_foregrounds(
+    path: Path,
+    train: FineGrainedDataset,
+    maps: np.ndarray,
+    foregrounds: Foregrounds,
+    image_size: int,
+) -> None:
+    """Draws training images, the maps that cut, and what stands on another background.
+
+    Args:
+        path: PNG file to write.
+        train: the training images.
+        maps: one for each, from `foreground_maps`.
+        foregrounds: how they cut.
+        image_size: side in pixels.
+    """
+    rows = np.linspace(0, len(train) - 1, min(NUM_PICTURES, len(train))).astype(int)
+    squares = image_batches(train.take(rows), image_size, len(rows), crop=False)
+    squares = next(squares.as_numpy_iterator()).astype("uint8")
+    shown = FineGrainedDataset("shown", squares, None, [], np.ones(len(rows), bool))
+    foregrounds = dataclasses.replace(foregrounds, swap_probability=1, swapped=("query",))
+    swap = foregrounds.swap(maps[rows])
+    views = two_views(shown, image_size, len(rows), _STILL, backgrounds=swap)
+    batch = next(views.as_numpy_iterator())
+    swapped = batch["query"][np.argsort(batch["index"])]
+    maps = maps[rows].astype("float32")
+    rationale_grid(squares, maps, path=path, columns=3, beside=swapped)
 
 
 def some_rows(dataset: FineGrainedDataset, number: int) -> np.ndarray:

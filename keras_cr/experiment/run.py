@@ -42,13 +42,15 @@ from keras_cr.experiment.callbacks import (
 from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.flags import parse_settings, told_in_flags
 from keras_cr.experiment.folder import open_output, output_path, run_mark, source_of
-from keras_cr.experiment.outputs import write_numbers, write_pictures
+from keras_cr.experiment.outputs import write_foregrounds, write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
 from keras_cr.experiment.stored import stored_name, taken_message
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
-from keras_cr.pretraining import fit_rationale, pretrain
+from keras_cr.pretraining import Pretrainer, fit_rationale, pretrain
+from keras_cr.pretraining.loop import maps_path
+from keras_cr.rationale.foregrounds import read_maps
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
 ReadDataset = Callable[[str | None], FineGrainedDataset]
@@ -137,9 +139,9 @@ class Run:
         """Evaluates, pretrains, evaluates again and stores.
 
         The folder `output` gets `history.csv`, `health.csv`, `rationales/`, `rationales.png`,
-        `report.html`, `report.md`, `per_image.csv`, `metrics.csv`, `metrics.json`, `preset/` and
-        `checkpoints/` beside the `config.json` that is there; the local store gets the preset under
-        its name, if `store` says so.
+        `foregrounds.png` (where maps cut), `report.html`, `report.md`, `per_image.csv`,
+        `metrics.csv`, `metrics.json`, `preset/` and `checkpoints/` beside the `config.json` that is
+        there; the local store gets the preset under its name, if `store` says so.
 
         Returns:
             What metrics.json holds.
@@ -253,9 +255,18 @@ class Run:
                     ],
                     folder=state_path(self.output).parent,
                 )
+        self._draw_foregrounds(pretrainer, train)
         if settings.refits:
             self._fit_branch(pretrainer.encoder, train)
         return pretrainer.encoder
+
+    def _draw_foregrounds(self, pretrainer: Pretrainer, train: FineGrainedDataset) -> None:
+        """Draws the objects as the views of the last epochs had them cut out."""
+        maps = read_maps(maps_path(state_path(self.output).parent))
+        if maps is not None and maps.size:
+            foregrounds = pretrainer.rationale.foregrounds
+            path = self.output / "foregrounds.png"
+            write_foregrounds(path, train, maps, foregrounds, self.settings.image_size)
 
     def _fit_branch(self, encoder: CommonRationaleEncoder, train: FineGrainedDataset) -> None:
         """Fits the branch to the backbone as it is now."""

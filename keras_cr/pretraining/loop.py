@@ -29,7 +29,7 @@ def pretrain(
     augmentation: Augmentation | tuple[Augmentation, Augmentation] | None = None,
     cache: str | os.PathLike | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    folder: Path | None = None,
+    folder: str | os.PathLike | None = None,
 ) -> None:
     """Trains a compiled pretrainer on a data set's images, as its objective and rationale need.
 
@@ -106,6 +106,11 @@ def pretrain(
         first_epoch = last
 
 
+def maps_path(folder: str | os.PathLike) -> Path:
+    """Where the maps that cut are kept."""
+    return Path(folder) / "foregrounds.npz"
+
+
 def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, folder):
     """The maps that cut from epoch `begun` on, now that `epoch` begins; None where none can."""
     choices = pretrainer.rationale
@@ -116,7 +121,7 @@ def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, folde
         "image_size": image_size,
         "seed": seed,
     }
-    path = None if folder is None else Path(folder) / "foregrounds.npz"
+    path = None if folder is None else maps_path(folder)
     if path and epoch > begun:
         if (kept := read_maps(path, **decides)) is not None:
             return kept if kept.size else None

@@ -160,10 +160,14 @@ def write_maps(path: Path, maps: np.ndarray, **decides) -> None:
 
 
 def read_maps(path: Path, **decides) -> np.ndarray | None:
-    """What `write_maps` kept, or None where the file is missing, damaged or of something else."""
+    """What `write_maps` kept, or None where the file is missing, damaged or of something else.
+
+    Without anything that decides them, any maps are taken.
+    """
     try:
         with np.load(path, allow_pickle=False) as held:
-            return held["maps"] if str(held["decides"]) == _key(decides) else None
+            known = not decides or str(held["decides"]) == _key(decides)
+            return held["maps"] if known else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 

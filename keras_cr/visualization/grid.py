@@ -22,6 +22,7 @@ def rationale_grid(
     titles: Sequence[str] | None = None,
     alpha: float = 0.6,
     image_size: int = IMAGE_SIZE,
+    beside: np.ndarray | None = None,
 ) -> Picture:
     """Draws pairs, image left and overlay right, row by row.
 
@@ -33,6 +34,8 @@ def rationale_grid(
         titles: N lines, one above each pair; what is too long for it is cut.
         alpha: weight of the colours; see `overlay`.
         image_size: side in pixels that files are read at; arrays keep their size.
+        beside: (N, H, W, 3), a third picture for each, to the right of the overlay, such as the
+            view that was made of the image.
 
     Returns:
         The sheet, a `Picture` (height, width, 3) uint8, which a notebook shows; images have a
@@ -51,18 +54,25 @@ def rationale_grid(
     if columns < 1:
         raise ValueError(f"`columns` must be at least 1; received {columns}.")
     check_titles(titles, len(images))
-    laid = overlay(images, maps, alpha)
+    groups = [images, overlay(images, maps, alpha)]
+    if beside is not None:
+        groups.append(read(beside, image_size))
+        if groups[-1].shape != images.shape:
+            raise ValueError(
+                f"`beside` must be pictures of the images' shape, {images.shape}; received "
+                f"{groups[-1].shape}."
+            )
     width, height = fitted(images, CELL)
     head = 0 if titles is None else line_height()
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    pair_width, pair_height = 2 * width + PAIR_GAP, head + height
-    sheet = Sheet(GAP + columns * (pair_width + GAP), GAP + rows * (pair_height + GAP))
-    for index, pair in enumerate(zip(images, laid, strict=True)):
+    group_width, group_height = len(groups) * (width + PAIR_GAP) - PAIR_GAP, head + height
+    sheet = Sheet(GAP + columns * (group_width + GAP), GAP + rows * (group_height + GAP))
+    for index, group in enumerate(zip(*groups, strict=True)):
         row, column = divmod(index, columns)
-        x, y = GAP + column * (pair_width + GAP), GAP + row * (pair_height + GAP)
-        for side, pixels in enumerate(pair):
+        x, y = GAP + column * (group_width + GAP), GAP + row * (group_height + GAP)
+        for side, pixels in enumerate(group):
             sheet.paste(pixels, (x + side * (width + PAIR_GAP), y + head), (width, height))
         if titles is not None:
-            sheet.write(titles[index], (x, y), pair_width)
+            sheet.write(titles[index], (x, y), group_width)
     return sheet.finish(path)
