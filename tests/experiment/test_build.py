@@ -42,9 +42,9 @@ def test_the_reference_is_that_of_the_objective():
 
 
 def test_the_data_bound_what_was_not_named():
-    assert rationale() == Rationale(Neighbours(bank_size=256))
-    assert rationale(12) == Rationale(Neighbours(k=5, bank_size=8))
-    expected = Rationale(Neighbours(k=5, bank_size=8), prior="none")
+    assert rationale() == Rationale(Neighbours(bank_size=256, images="views"))
+    assert rationale(12) == Rationale(Neighbours(k=5, bank_size=8, images="views"))
+    expected = Rationale(Neighbours(k=5, bank_size=8, images="views"), prior="none")
     assert rationale(12, rationale_options={"prior": "none"}) == expected
     named = rationale(12, rationale_options={"k": 3, "bank_size": 64})
     assert (named.positives.k, named.positives.bank_size) == (3, 64)
