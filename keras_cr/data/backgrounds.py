@@ -18,7 +18,7 @@ FILLINGS = ("background", "image", "mean")
 VIEWS = ("query", "key", "small")
 _FINER = 4  # the cut's places on a side of one of the map's
 _CHUNK = 1024  # maps enlarged at a time
-_SEED = 3  # folded into the views' seed; small crops fold in 2
+_SEED, _SMALL_SEED = 3, 2  # folded into the views' seed, where small crops fold in 2
 Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -27,7 +27,8 @@ class BackgroundSwap:
     """Puts the objects of some views before another background.
 
     A view's pixel is `alpha * own + (1 - alpha) * other`, with
-    `alpha = sigmoid((map - level) / softness)`, the map enlarged by bicubic interpolation.
+    `alpha = sigmoid((map - level) / softness)`, the map enlarged by bicubic interpolation. An image
+    whose map stays below `level` everywhere keeps its background.
 
     Args:
         maps: Where the object of each image of the dataset is, in its order and over the whole
@@ -47,7 +48,8 @@ class BackgroundSwap:
 
     Example:
 
-    >>> maps = np.concatenate([encoder.encode(x)["rationale"] for x in batches])
+    >>> batches = image_batches(train, 224, 64, crop=False)
+    >>> maps = np.concatenate([encoder.encode(each)["rationale"] for each in batches])
     >>> two_views(train, 224, 128, backgrounds=BackgroundSwap(maps))
     """
 
@@ -104,9 +106,9 @@ def swaps(
         kinds: The views' names, one for each.
 
     Returns:
-        `(drawn, changes)`: positions (n,) and the views' seed -> what is drawn for each view, a
-        tuple of tensors (n, views); and position, shape of its image and that, of one image -> a
-        function for each view, from a crop and its box to the changed crop, or None.
+        `(drawn, changes)`: the views' seed -> what is drawn for each view, a tuple of tensors
+        (N, views); and position, shape of its image and that, of one image -> a function for each
+        view, from a crop and its box to the changed crop, or None.
 
     Raises:
         ValueError: The maps are not one for each image, or there are no two images.
@@ -126,18 +128,23 @@ def swaps(
             donors = tf.constant(_donors(swap, alphas, dataset, rows, read, image_size))
     changed = [name in swap.views for name in kinds]
 
-    def drawn(positions, seed):
-        shape, seed = (len(dataset), len(kinds)), tf.random.fold_in(seed, _SEED)
-        chance, which = tf.unstack(
-            tf.random.stateless_uniform((2, *shape), seed, alg="philox"), axis=0
-        )
-        chance, which = (tf.gather(each, positions) for each in (chance, which))
-        own = tf.gather(as_donor, positions)[:, None]
+    shown = np.max(swap.maps, axis=(1, 2)) >= swap.level  # else nothing of the image would be left
+    may_change = tf.constant(shown[:, None] & np.array(changed))
+    small = sum(name == "small" for name in kinds)
+
+    def drawn(seed):
+        seed, count = tf.random.fold_in(seed, _SEED), len(dataset)
+        draws = tf.random.stateless_uniform((2, count, len(kinds) - small), seed, alg="philox")
+        if small:  # from a seed of their own: the others stay as they are without them
+            seed = tf.random.fold_in(seed, _SMALL_SEED)
+            of_small = tf.random.stateless_uniform((2, count, small), seed, alg="philox")
+            draws = tf.concat([draws, of_small], axis=2)
+        chance, which = tf.unstack(draws, axis=0)
+        own = as_donor[:, None]
         others = tf.where(own < number, number - 1, number)
         donor = tf.minimum(tf.cast(which * tf.cast(others, tf.float32), tf.int32), others - 1)
-        return (chance < swap.probability) & tf.constant(changed), donor + tf.cast(
-            donor >= own, tf.int32
-        )
+        donor += tf.cast(donor >= own, tf.int32)
+        return (chance < swap.probability) & may_change, donor
 
     def changes(position, shape, swapped, donor):
         sides = tf.cast(shape[:2], tf.float32)

@@ -164,6 +164,16 @@ class FineGrainedDataset:
         fields = ("images", "labels", "is_train", "boxes", "masks")
         return dataclasses.replace(self, **{field: pick(getattr(self, field)) for field in fields})
 
+    def spread(self, most: int) -> "FineGrainedDataset":
+        """Returns at most so many of the images, evenly spread over all of them.
+
+        Args:
+            most: Their number, 1 or more.
+        """
+        if len(self) <= most:
+            return self
+        return self.take(np.linspace(0, len(self) - 1, most).astype(int))
+
     def hold_out(self, fraction: float, seed: int = 0) -> "FineGrainedDataset":
         """Returns the training images alone, a share of each class as the test split.
 

@@ -209,8 +209,8 @@ def _drawn(
 ):
     """Returns a function: epoch -> `used` pairs of an image's position and its views' plan.
 
-    The last `small` kinds are those of the small crops. What `draw_swaps` gives for positions and a
-    seed comes beside them.
+    The last `small` kinds are those of the small crops. What `draw_swaps` gives for a seed comes
+    beside them.
     """
 
     def one_epoch(epoch):
@@ -220,14 +220,15 @@ def _drawn(
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(dataset)), order_seed, alg="philox"
         )[:used]
+        swapped = draw_swaps(view_seed) if draw_swaps else ()
         draws = [draw((len(dataset), len(kinds) - small), view_seed)]
         if small:  # from a seed of their own: the others stay as they are without them
             draws.append(draw((len(dataset), small), tf.random.fold_in(view_seed, _SMALL_SEED)))
 
         def planned(rows):
             of_rows = tf.concat([tf.gather(each, rows) for each in draws], axis=1)
-            swapped = draw_swaps(rows, view_seed) if draw_swaps else ()
-            return tf.data.Dataset.from_tensor_slices((rows, _plan(kinds, of_rows), *swapped))
+            of_swaps = (tf.gather(each, rows) for each in swapped)
+            return tf.data.Dataset.from_tensor_slices((rows, _plan(kinds, of_rows), *of_swaps))
 
         return tf.data.Dataset.from_tensor_slices(order).batch(_PLANNED).flat_map(planned)
 

@@ -17,6 +17,7 @@ from keras_cr.optimizers import LARS, AdamW
 from keras_cr.presets import load_preset
 from keras_cr.presets.config import with_dtype
 from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
+from keras_cr.rationale.foregrounds import mask_batches
 from keras_cr.rationale.posthoc import check_frozen
 
 CHECKPOINTS = (".pth", ".pt", ".pth.tar", ".ckpt", ".safetensors", ".npz")
@@ -108,10 +109,13 @@ def check_objective(settings: Settings, train: FineGrainedDataset) -> None:
     """Refuses what an objective and its tasks can't learn, before anything runs.
 
     Raises:
-        ValueError: there are no labels and they need some, or the rationale is to explain a loss
-            that images don't have.
+        ValueError: there are no labels, or masks, and they need some, or the rationale is to
+            explain a loss that images don't have.
     """
-    OBJECTIVES[settings.objective].check_rationale(build_rationale(settings, len(train)))
+    rationale = build_rationale(settings, len(train))
+    OBJECTIVES[settings.objective].check_rationale(rationale)
+    if rationale and rationale.foregrounds and rationale.foregrounds.cut == "mask":
+        mask_batches(train, settings.image_size)
     if OBJECTIVES[settings.objective].labels:
         train.need_labels("objective", f"{settings.objective!r} can't be learnt from them")
     for name in settings.auxiliary or {}:

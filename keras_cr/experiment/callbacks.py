@@ -1,4 +1,4 @@
-"""What a run does at every step and every epoch: show progress, watch, keep what was reached."""
+"""What a run does at every epoch: watch, and keep what was reached."""
 
 import math
 import os
@@ -7,34 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_cr._progress import Progress
 from keras_cr.callbacks import KNNMonitor, RationaleHealth, RationaleImages
 from keras_cr.callbacks._history import add_row
 from keras_cr.data import FineGrainedDataset, image_batches
 from keras_cr.experiment.settings import Settings
 
 NUM_PICTURES, SHEETS = 12, 10
-
-
-class ProgressBar(keras.callbacks.Callback):
-    """Reports every step of a run to one line for the whole of it, with the latest metrics.
-
-    Args:
-        progress: the line, of all steps of the run; who calls `fit` opens it, and closes it
-            whatever happens inside.
-        epochs: number of epochs of the whole run.
-    """
-
-    def __init__(self, progress: Progress, epochs: int):
-        super().__init__()
-        self.progress, self.epochs = progress, epochs
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.progress.tell(self.progress.note, f"Training, epoch {epoch + 1}/{self.epochs}")
-
-    def on_train_batch_end(self, batch, logs=None):
-        shown = (f"{name} {logs[name]:.3g}" for name in ("loss", "agreement") if name in logs)
-        self.progress.advance(note=", ".join(shown))
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from keras_cr._progress import Progress, announce
+from keras_cr._progress import announce
 from keras_cr._text import encodable_output, plain_warnings, printable
 from keras_cr.callbacks import RationaleHealth
 from keras_cr.data import (
@@ -34,7 +34,6 @@ from keras_cr.experiment.build import (
 )
 from keras_cr.experiment.callbacks import (
     Checkpoint,
-    ProgressBar,
     load_state,
     monitors,
     state_path,
@@ -48,9 +47,10 @@ from keras_cr.experiment.stored import stored_name, taken_message
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
-from keras_cr.pretraining import Pretrainer, fit_rationale, pretrain
+from keras_cr.pretraining import Pretrainer, Rationale, fit_rationale, pretrain
 from keras_cr.pretraining.loop import maps_path
 from keras_cr.rationale.foregrounds import read_maps
+from keras_cr.rationale.posthoc import MAX_IMAGES
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
 ReadDataset = Callable[[str | None], FineGrainedDataset]
@@ -228,7 +228,7 @@ class Run:
         settings = self.settings
         if settings.epochs == 0:
             if settings.rationale == "on":
-                self._fit_branch(self.encoder, train)
+                self._fit_branch(self.encoder, train, build_rationale(settings, len(train)))
             return self.encoder
         steps = len(train) // settings.batch_size
         if settings.resume and state_path(self.output).is_file():
@@ -237,27 +237,22 @@ class Run:
         else:
             pretrainer, first_epoch = build_pretrainer(settings, self.encoder, train), 0
         if first_epoch < settings.epochs:
-            with Progress("Training", settings.epochs * steps, done=first_epoch * steps) as bar:
-                pretrain(
-                    pretrainer,
-                    train,
-                    settings.image_size,
-                    settings.batch_size,
-                    settings.epochs,
-                    first_epoch=first_epoch,
-                    seed=settings.seed,
-                    augmentation=self.augmentation,
-                    cache=settings.cache,
-                    callbacks=[
-                        ProgressBar(bar, settings.epochs),
-                        *self.watching,
-                        Checkpoint(self.output),
-                    ],
-                    folder=state_path(self.output).parent,
-                )
+            pretrain(
+                pretrainer,
+                train,
+                settings.image_size,
+                settings.batch_size,
+                settings.epochs,
+                first_epoch=first_epoch,
+                seed=settings.seed,
+                augmentation=self.augmentation,
+                cache=settings.cache,
+                callbacks=[*self.watching, Checkpoint(self.output)],
+                folder=state_path(self.output).parent,
+            )
         self._draw_foregrounds(pretrainer, train)
         if settings.refits:
-            self._fit_branch(pretrainer.encoder, train)
+            self._fit_branch(pretrainer.encoder, train, pretrainer.rationale)
         return pretrainer.encoder
 
     def _draw_foregrounds(self, pretrainer: Pretrainer, train: FineGrainedDataset) -> None:
@@ -268,12 +263,15 @@ class Run:
             path = self.output / "foregrounds.png"
             write_foregrounds(path, train, maps, foregrounds, self.settings.image_size)
 
-    def _fit_branch(self, encoder: CommonRationaleEncoder, train: FineGrainedDataset) -> None:
+    def _fit_branch(
+        self, encoder: CommonRationaleEncoder, train: FineGrainedDataset, rationale: Rationale
+    ) -> None:
         """Fits the branch to the backbone as it is now."""
         announce("Fitting the rationale to the backbone as it is.")
         settings = self.settings
-        images = image_batches(train, settings.image_size, settings.batch_size)
-        fit_rationale(encoder, images, build_rationale(settings, len(train)), seed=settings.seed)
+        shown = train.spread(MAX_IMAGES)
+        images = image_batches(shown, settings.image_size, settings.batch_size)
+        fit_rationale(encoder, images, rationale, seed=settings.seed)
 
 
 def run(settings: Settings, read: ReadDataset, **options) -> dict:

@@ -1,5 +1,6 @@
 """A whole training on a data set's images: views, epochs, and the rationale's maps in the loop."""
 
+import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -8,12 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_cr._numbers import whole_number
-from keras_cr._progress import announce
+from keras_cr._numbers import as_sides, whole_number
+from keras_cr._progress import Progress, Verbose, announce
 from keras_cr.data import Augmentation, FineGrainedDataset, image_batches, two_views
 from keras_cr.pretraining.pretrainer import Pretrainer
-from keras_cr.rationale.foregrounds import foreground_maps, read_maps, write_maps
-from keras_cr.rationale.posthoc import doubt_of, fit_rationale
+from keras_cr.pretraining.reporting import OneTraining, ProgressBar
+from keras_cr.rationale.foregrounds import foreground_maps, mask_batches, read_maps, write_maps
+from keras_cr.rationale.posthoc import MAX_IMAGES, doubt_of, fit_rationale
 
 _SMALL_SIDE = 96 / 224  # of a small crop, to the views'; SwAV's (arXiv 2006.09882)
 
@@ -30,7 +32,8 @@ def pretrain(
     cache: str | os.PathLike | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     folder: str | os.PathLike | None = None,
-) -> None:
+    verbose: Verbose = "auto",
+) -> keras.callbacks.History:
     """Trains a compiled pretrainer on a data set's images, as its objective and rationale need.
 
     With `Rationale(foregrounds=Foregrounds())` the branch is fitted before the first epoch and
@@ -47,9 +50,13 @@ def pretrain(
         seed: of order, views, swaps and fits.
         augmentation: of the views, see `two_views`; None takes the objective's own.
         cache: as for `two_views`.
-        callbacks: as for `keras.Model.fit`.
+        callbacks: as for `keras.Model.fit`; they see one training.
         folder: where the maps in use are kept, without which a training that goes on between two
             fits can't be the one that was stopped; None keeps none, and fits anew.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
+
+    Returns:
+        What was logged, as `keras.Model.fit` returns it.
 
     Raises:
         ValueError: the rationale's foregrounds need masks, neighbours or images that there are
@@ -61,31 +68,25 @@ def pretrain(
     >>> pretrainer.compile(keras.optimizers.SGD(0.03, momentum=0.9))
     >>> pretrain(pretrainer, train, image_size=224, batch_size=64, epochs=40)
     """
+    epochs, seed = whole_number("epochs", epochs, least=0), whole_number("seed", seed, least=0)
+    first_epoch = whole_number("first_epoch", first_epoch, least=0)
+    image_size = (as_sides(image_size) or (image_size,))[0]
     rationale = pretrainer.rationale
     foregrounds = rationale.foregrounds if rationale else None
-    small_size = round(image_size * _SMALL_SIDE)
-    if pretrainer.small_crops:
-        small_size = max(small_size, pretrainer.encoder.map_size.smallest)
-    length = whole_number("epochs", epochs, least=0)
-    if foregrounds:
-        length = foregrounds.fit_every
-    while first_epoch < epochs:
-        begun = first_epoch - first_epoch % length if foregrounds else first_epoch
-        last = min(begun + length, epochs)
-        swap = None
-        if foregrounds:
-            maps = _maps(
-                pretrainer, dataset, image_size, batch_size, begun, first_epoch, seed, folder
-            )
-            swap = None if maps is None else foregrounds.swap(maps)
-        views = two_views(
+    length = foregrounds.fit_every if foregrounds else max(epochs, 1)
+
+    def views(begun: int, ended: int, swap=None):
+        small_size = round(image_size * _SMALL_SIDE)
+        if pretrainer.small_crops:
+            small_size = max(small_size, pretrainer.encoder.map_size.smallest)
+        return two_views(
             dataset,
             image_size,
             batch_size,
             augmentation=augmentation or pretrainer.augmentation(),
             seed=seed,
-            epochs=last - first_epoch,
-            first_epoch=first_epoch,
+            epochs=ended - begun,
+            first_epoch=begun,
             whole_images=bool(rationale and rationale.whole_images),
             small_crops=pretrainer.small_crops,
             small_size=small_size,
@@ -94,16 +95,49 @@ def pretrain(
             cache=cache,
             backgrounds=swap,
         )
-        pretrainer.fit(
-            views,
-            epochs=last,
-            initial_epoch=first_epoch,
-            steps_per_epoch=len(dataset) // batch_size,
-            shuffle=False,
-            verbose=0,
-            callbacks=list(callbacks),
-        )
-        first_epoch = last
+
+    if first_epoch >= epochs:
+        return keras.callbacks.History()
+    if foregrounds:  # for their errors, before minutes are spent on a fit
+        views(first_epoch, epochs)
+        if foregrounds.cut == "mask":
+            mask_batches(dataset, image_size)
+    steps = len(dataset) // batch_size
+    total, done = epochs * steps, first_epoch * steps
+    with Progress("Training", total, done=done, verbose=verbose) as progress:
+        told = [ProgressBar(progress, epochs), *callbacks]
+        training = OneTraining(told, pretrainer, epochs, steps)
+        while first_epoch < epochs:
+            begun = first_epoch - first_epoch % length
+            ended, swap = min(begun + length, epochs), None
+            if foregrounds:
+                kept = None if folder is None else maps_path(folder)
+                maps = _maps(
+                    pretrainer,
+                    dataset,
+                    image_size,
+                    batch_size,
+                    begun,
+                    first_epoch,
+                    seed,
+                    kept,
+                    verbose,
+                )
+                swap = None if maps is None else foregrounds.swap(maps)
+            pretrainer.fit(
+                views(first_epoch, ended, swap),
+                epochs=ended,
+                initial_epoch=first_epoch,
+                steps_per_epoch=steps,
+                shuffle=False,
+                verbose=0,
+                callbacks=training,
+            )
+            first_epoch = ended
+            if pretrainer.stop_training:
+                break
+        training.end()
+    return pretrainer.history
 
 
 def maps_path(folder: str | os.PathLike) -> Path:
@@ -111,35 +145,44 @@ def maps_path(folder: str | os.PathLike) -> Path:
     return Path(folder) / "foregrounds.npz"
 
 
-def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, folder):
+def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, path, verbose):
     """The maps that cut from epoch `begun` on, now that `epoch` begins; None where none can."""
-    choices = pretrainer.rationale
+    choices, encoder = pretrainer.rationale, pretrainer.encoder
     decides = {
         "epoch": begun,
-        "foregrounds": choices.foregrounds,
-        "images": len(dataset),
+        "rationale": choices.get_config(),
+        "images": _digest(dataset),
         "image_size": image_size,
+        "batch_size": batch_size,
         "seed": seed,
     }
-    path = None if folder is None else maps_path(folder)
     if path and epoch > begun:
         if (kept := read_maps(path, **decides)) is not None:
             return kept if kept.size else None
-        announce(f"{path} holds no maps of epoch {begun + 1}: the branch is fitted anew.")
-    announce(f"Epoch {epoch + 1}: cutting out the objects of the images.")
-    encoder, cut = pretrainer.encoder, choices.foregrounds.cut
-    doubt = None
+        announce(f"{path} holds no maps of epoch {begun + 1}: the branch is fitted anew.", verbose)
+    announce(f"Epoch {epoch + 1}: cutting out the objects of the images.", verbose)
+    cut, doubt = choices.foregrounds.cut, None
     if cut in ("rationale", "shuffled"):
-        images = image_batches(dataset, image_size, batch_size)
+        images = image_batches(dataset.spread(MAX_IMAGES), image_size, batch_size)
+        options = {"seed": seed, "verbose": verbose}
         with warnings.catch_warnings():  # of a doubt, told of below
             warnings.simplefilter("ignore", UserWarning)
-            doubt = doubt_of(fit_rationale(encoder, images, choices, seed=seed)[-1])
+            doubt = doubt_of(fit_rationale(encoder, images, choices, **options)[-1])
     if doubt:
-        announce(f"Views keep their backgrounds. {doubt}")
+        announce(f"Views keep their backgrounds. {doubt}", verbose)
         maps = None
     else:
-        maps = foreground_maps(encoder, dataset, image_size, batch_size, cut, seed)
+        maps = foreground_maps(encoder, dataset, image_size, batch_size, cut, seed, verbose)
     if path:
-        kept = np.zeros((0, 1, 1), "float16") if maps is None else maps
-        write_maps(path, kept, **decides)
+        write_maps(path, np.zeros((0, 1, 1), "float16") if maps is None else maps, **decides)
     return maps
+
+
+def _digest(dataset: FineGrainedDataset) -> str:
+    """What tells a data set's images from others': their names and order, or their pixels."""
+    digest, images = hashlib.sha256(), dataset.images
+    if isinstance(images, np.ndarray):
+        digest.update(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes())
+    else:
+        digest.update("\n".join(map(os.path.basename, images)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

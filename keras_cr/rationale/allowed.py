@@ -1,6 +1,10 @@
 """What the values of a rationale's choices may be."""
 
+import math
+import numbers
 from typing import Any
+
+import numpy as np
 
 ALLOWED = {
     "cut": ("rationale", "center", "shuffled", "mask"),
@@ -29,7 +33,9 @@ def check_choices(choices: Any) -> None:
         ValueError: there is one.
     """
     for name, value in vars(choices).items():
-        if name in ALLOWED and value not in ALLOWED[name]:
+        if name in (*_NOT_NEGATIVE, *_POSITIVE, *_SHARES) and not _is_number(value):
+            wanted = "a finite number"
+        elif name in ALLOWED and value not in ALLOWED[name]:
             wanted = f"one of {ALLOWED[name]}"
         elif name in _NOT_NEGATIVE and not value >= 0:
             wanted = "0 or more"
@@ -42,3 +48,8 @@ def check_choices(choices: Any) -> None:
         else:
             continue
         raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    plain = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    return plain and math.isfinite(value)

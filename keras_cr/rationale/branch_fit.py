@@ -183,3 +183,10 @@ def fit_branch(
         ValueError: the shapes disagree, or an option can't be.
     """
     return BranchFit(branch, feature_maps, loss, **options).to(targets, seed)
+
+
+def fresh_branch(branch: RationaleBranch, seed: int) -> RationaleBranch:
+    """A built branch of another's shape, with the first weights that a seed gives."""
+    twin = RationaleBranch.from_config(branch.get_config() | {"seed": seed})
+    twin.build((None, None, None, branch.detectors.kernel.shape[-2]))
+    return twin

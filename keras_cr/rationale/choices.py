@@ -101,7 +101,8 @@ class Rationale:
         if foregrounds and not compares:
             raise ValueError(
                 "`foregrounds` needs positives=Neighbours(...): what cuts is fitted to whole "
-                "images, before there are views. Received: positives=Views(...)"
+                "images, before there are views. Received: positives=Views(...); give "
+                "foregrounds=None, or change a Rationale by its changed(...)"
             )
         object.__setattr__(self, "foregrounds", foregrounds)
 

@@ -1,22 +1,23 @@
 """The rationale in the loop: its maps cut objects out, and views show them on other backgrounds."""
 
 import json
-import os
 import zipfile
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import ops
 
+from keras_cr._files import whole_file
 from keras_cr._numbers import whole_number
 from keras_cr._progress import Verbose, tracked
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.rationale.allowed import check_choices
-from keras_cr.rationale.branch_fit import fit_branch
+from keras_cr.rationale.branch_fit import fit_branch, fresh_branch
 
 if TYPE_CHECKING:
     from keras_cr.data import BackgroundSwap, FineGrainedDataset
@@ -59,9 +60,16 @@ class Foregrounds:
     fit_every: int = 8
 
     def __post_init__(self):
-        object.__setattr__(self, "swapped", tuple(self.swapped))
+        swapped = (self.swapped,) if isinstance(self.swapped, str) else self.swapped
+        if not isinstance(swapped, Iterable) or not (swapped := tuple(swapped)):
+            raise ValueError(
+                f"`swapped` must name one or more views. Received: swapped={self.swapped!r}"
+            )
+        object.__setattr__(self, "swapped", swapped)
         object.__setattr__(self, "fit_every", whole_number("fit_every", self.fit_every))
         check_choices(self)
+        for name in ("cut_level", "cut_softness", "swap_probability"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def swap(self, maps: np.ndarray) -> "BackgroundSwap":
         """What `keras_cr.data.two_views` takes, of maps that `foreground_maps` gave."""
@@ -108,16 +116,11 @@ def foreground_maps(
     >>> maps = foreground_maps(encoder, train, image_size=224)
     >>> views = two_views(train, 224, 128, backgrounds=Foregrounds().swap(maps))
     """
-    from keras_cr.data import foreground_batches, image_batches
+    from keras_cr.data import image_batches
 
     Foregrounds(cut=cut)
     if cut == "mask":
-        batches = foreground_batches(dataset, image_size, batch_size, crop=False)
-        if batches is None:
-            raise ValueError(
-                f"`cut` is 'mask', and {dataset.name!r} has neither masks nor boxes; give a data "
-                "set that has, or cut='rationale'."
-            )
+        batches = mask_batches(dataset, image_size, batch_size)
         side = -(-image_size // _MASK_SIDE)
         parts = [
             ops.image.resize(masks[..., None], (side, side), antialias=True)[..., 0]
@@ -127,7 +130,8 @@ def foreground_maps(
         images = image_batches(dataset, image_size, batch_size, crop=False)
         model, branch = FeatureMaps(encoder), encoder.branch
         if cut == "center":
-            branch = _centered(model, images, seed)
+            shown = dataset.spread(_MAX_IMAGES)
+            branch = _centered(model, image_batches(shown, image_size, batch_size, False), seed)
         images = tracked(images, "Cutting out the objects", len(dataset), verbose=verbose)
         parts = [branch(model.predict_on_batch(batch)) for batch in images]
     maps = np.concatenate([ops.convert_to_numpy(part) for part in parts]).astype("float16")
@@ -135,16 +139,29 @@ def foreground_maps(
     return np.roll(maps, len(maps) // 2, axis=0) if cut == "shuffled" else maps
 
 
+def mask_batches(dataset: "FineGrainedDataset", image_size: int, batch_size: int = 64):
+    """True masks of whole images in batches, of which nothing is read yet.
+
+    Raises:
+        ValueError: there are none, or none of some images.
+    """
+    from keras_cr.data import foreground_batches
+
+    batches = foreground_batches(dataset, image_size, batch_size, crop=False)
+    if batches is None:
+        raise ValueError(
+            f"`cut` is 'mask', and {dataset.name!r} has neither masks nor boxes; give a data set "
+            "that has, or cut='rationale'."
+        )
+    return batches
+
+
 def _centered(model, images, seed: int) -> RationaleBranch:
     """A branch of the encoder's shape, fitted to a Gaussian in the middle of each image."""
     encoder, held = model.encoder, HeldMaps()
     for batch in images:
         held.add(model.predict_on_batch(batch))
-        if len(held) >= _MAX_IMAGES:
-            break
-    maps = held.all()
-    branch = RationaleBranch.from_config(encoder.branch.get_config() | {"seed": seed})
-    branch.build((None, None, None, encoder.channels))
+    maps, branch = held.all(), fresh_branch(encoder.branch, seed)
     prior = center_prior(*maps.shape[1:3])
     fit_branch(branch, maps, np.broadcast_to(prior, maps.shape[:3]), seed=seed)
     return branch
@@ -152,11 +169,9 @@ def _centered(model, images, seed: int) -> RationaleBranch:
 
 def write_maps(path: Path, maps: np.ndarray, **decides) -> None:
     """Keeps maps beside what decides them; the file is there whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as file:
-        np.savez_compressed(file, maps=maps, decides=np.array(_key(decides)))
-    os.replace(part, path)
+    key = np.array(_key(decides))
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, maps=maps, decides=key)
 
 
 def read_maps(path: Path, **decides) -> np.ndarray | None:
@@ -173,5 +188,4 @@ def read_maps(path: Path, **decides) -> np.ndarray | None:
 
 
 def _key(decides: dict) -> str:
-    plain = {k: asdict(v) if isinstance(v, Foregrounds) else v for k, v in decides.items()}
-    return json.dumps(plain, sort_keys=True)
+    return json.dumps(decides, sort_keys=True)

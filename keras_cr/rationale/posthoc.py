@@ -16,7 +16,7 @@ from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.models.streams import checked_batches
-from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, BranchFit
+from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, BranchFit, fresh_branch
 from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.explain import embed_for_neighbours, explain_neighbours
 from keras_cr.rationale.measures import correlation
@@ -123,7 +123,7 @@ def fit_rationale(
             "`encoder` must have features whose length float32 can hold; received up to "
             f"{float(ops.max(ops.abs(maps))):.1e}. Put a Rescaling layer behind its backbone."
         )
-    branch = _fresh(encoder.branch, seed)
+    branch = fresh_branch(encoder.branch, seed)
     fit = BranchFit(
         branch,
         maps,
@@ -147,7 +147,7 @@ def fit_rationale(
             embeddings = _in_chunks(embed, mirrored, mirrored_weights)
             other = _explain(bank, mirrored, embeddings, rationale)[1]
             target = (target + other[:, :, ::-1]) / 2
-        branch.set_weights(_fresh(encoder.branch, seed + number).get_weights())
+        branch.set_weights(fresh_branch(encoder.branch, seed + number).get_weights())
         loss = fit.to(target, seed + number, progress.advance)
         before, weights = weights, ops.convert_to_numpy(_in_chunks(branch, maps))
         if mirrored is not None:
@@ -274,12 +274,6 @@ def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, 
 
     cam, target = _in_chunks(explained, maps, embeddings, np.arange(len(maps)), axis=1)
     return ops.convert_to_numpy(cam), ops.convert_to_numpy(target)
-
-
-def _fresh(branch: RationaleBranch, seed: int) -> RationaleBranch:
-    twin = RationaleBranch.from_config(branch.get_config() | {"seed": seed})
-    twin.build((None, None, None, branch.detectors.kernel.shape[-2]))
-    return twin
 
 
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:

@@ -110,8 +110,28 @@ def test_what_is_not_swapped_is_what_it_was():
     assert not np.array_equal(plain["query"], one["query"])
 
 
+def test_an_image_whose_map_shows_nothing_keeps_its_background():
+    maps = quarter()
+    maps[3] = 0
+    plain, swapped = views(flat(), None), views(flat(), maps)
+    row = int(np.flatnonzero(plain["index"].numpy() == 3)[0])
+    for name in ("query", "key"):
+        differs = (plain[name] != swapped[name]).numpy().any(axis=(1, 2, 3))
+        assert not differs[row]
+        assert np.delete(differs, row).all()
+
+
+def test_small_crops_leave_the_others_as_they_are():
+    data, maps = dataset(8), np.random.default_rng(0).uniform(size=(8, 3, 3)).astype("float32")
+    options = {"image_size": 24, "batch_size": 8, "backgrounds": BackgroundSwap(maps)}
+    without = next(iter(two_views(data, **options)))
+    beside = next(iter(two_views(data, small_crops=2, small_size=16, **options)))
+    for name in without:
+        np.testing.assert_array_equal(without[name], beside[name])
+
+
 def test_the_probability_is_each_views():
-    data, maps = dataset(64), np.zeros((64, 2, 2), "float32")
+    data, maps = dataset(64), np.tile(np.eye(2, dtype="float32"), (64, 1, 1))
     plain, half = views(data, None, STILL, 24), views(data, maps, STILL, 24, probability=0.5)
     changed = np.stack(
         [(plain[v] != half[v]).numpy().any(axis=(1, 2, 3)) for v in ("query", "key")]

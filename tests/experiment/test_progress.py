@@ -8,7 +8,7 @@ from keras_cr import _progress
 from keras_cr._progress import Progress
 from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Settings, run
-from keras_cr.experiment.callbacks import ProgressBar
+from keras_cr.pretraining.reporting import ProgressBar
 from tests.case import tiny_backbone
 
 

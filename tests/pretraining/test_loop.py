@@ -25,7 +25,7 @@ SIDE, BATCH = 32, 8
 
 @pytest.fixture(autouse=True)
 def _quick_fits(monkeypatch):
-    quick = functools.partial(fit_rationale, rounds=1, epochs=2, verbose=0)
+    quick = functools.partial(fit_rationale, rounds=1, epochs=2)
     monkeypatch.setattr("keras_cr.pretraining.loop.fit_rationale", quick)
 
 
@@ -59,8 +59,7 @@ def looped(**options) -> Rationale:
 
 
 def train(made, data, epochs, **options):
-    pretrain(made, data, SIDE, BATCH, epochs, **options)
-    return made
+    return pretrain(made, data, SIDE, BATCH, epochs, **options)
 
 
 def same(first, second):
@@ -116,12 +115,40 @@ def test_the_maps_are_fitted_every_few_epochs(monkeypatch):
     assert fits == [0, 2]
 
 
+def test_callbacks_see_one_training(tmp_path):
+    """However many calls of `fit` it is made of; and stop it."""
+    stop = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: setattr(made, "stop_training", epoch == 2)
+    )
+    begun, logger = [], keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    beginnings = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: begun.append(1))
+    made = pretrainer(rationale=looped(cut="mask"))
+    history = train(made, scenes(), 6, callbacks=[stop, logger, beginnings], seed=np.int64(0))
+    assert [len(begun), logger.params["epochs"]] == [1, 6]
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+    assert history.epoch == [0, 1, 2]
+
+
+def test_what_can_not_be_is_found_before_a_fit(monkeypatch):
+    def never(*args, **options):
+        raise AssertionError("fitted")
+
+    monkeypatch.setattr("keras_cr.pretraining.loop.fit_rationale", never)
+    made = pretrainer(rationale=looped())
+    with pytest.raises(ValueError, match="batch_size.*received 99"):
+        pretrain(made, scenes(), SIDE, 99, 2)
+    with pytest.raises(ValueError, match="augmentation: must be.*'strong'"):
+        train(made, scenes(), 2, augmentation="strong")
+
+
 def test_maps_that_say_nothing_change_no_view(monkeypatch, capsys):
     data = scenes()
     monkeypatch.setattr("keras_cr.pretraining.loop.doubt_of", lambda last: "They are flat.")
-    doubted = train(pretrainer(rationale=looped()), data, 2)
+    plain, doubted = pretrainer(), pretrainer(rationale=looped())
+    train(doubted, data, 2)
     assert "Views keep their backgrounds. They are flat." in capsys.readouterr().err
-    plain = train(pretrainer(), data, 2)
+    train(plain, data, 2)
     for a, b in zip(
         plain.encoder.backbone.variables, doubted.encoder.backbone.variables, strict=True
     ):

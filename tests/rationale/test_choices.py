@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cr.attribution import center_prior
-from keras_cr.rationale import Neighbours, Rationale, Views
+from keras_cr.rationale import Foregrounds, Neighbours, Rationale, Views
 
 
 def test_reference_holds_the_releases_choices():
@@ -128,3 +128,42 @@ def test_a_config_of_all_choices_loads_as_the_run_it_is_of():
     assert Rationale.from_config(Rationale(Views()).get_config() | idle) == Rationale(Views())
     with pytest.raises(ValueError, match="pooled_weight"):
         Rationale.from_config({"pooled_weight": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("choice", "match"),
+    [
+        ({"cut": "sky"}, "`cut` must be one of"),
+        ({"cut_level": "high"}, "`cut_level` must be a finite number. Received: cut_level='high'"),
+        ({"cut_level": 1.5}, "`cut_level` must be in 0..1"),
+        ({"cut_softness": float("inf")}, "`cut_softness` must be a finite number"),
+        ({"swap_probability": True}, "`swap_probability` must be a finite number"),
+        ({"swapped": ()}, r"`swapped` must name one or more views. Received: swapped=\(\)"),
+        ({"swapped": 3}, "`swapped` must name one or more views. Received: swapped=3"),
+        ({"swapped": ("whole",)}, "`swapped` must be some of"),
+        ({"filling": "sky"}, "`filling` must be one of"),
+        ({"fit_every": 0}, "`fit_every` must be a positive integer"),
+    ],
+)
+def test_bad_foregrounds(choice, match):
+    with pytest.raises(ValueError, match=match):
+        Foregrounds(**choice)
+
+
+def test_foregrounds_among_the_choices():
+    assert Rationale().foregrounds == Foregrounds()
+    assert Rationale(foregrounds="off").foregrounds is Rationale.paper().foregrounds is None
+    assert Rationale(Views()).foregrounds is None
+    changed = Rationale().changed({"cut": "center", "fit_every": 4})
+    assert changed.foregrounds == Foregrounds(cut="center", fit_every=4)
+    assert changed.changed({"foregrounds": "off"}).foregrounds is None
+    assert Foregrounds(swapped="query").swapped == ("query",)
+    for rationale in (Rationale(), changed, Rationale.paper(), Rationale(foregrounds=None)):
+        assert Rationale.from_config(rationale.get_config()) == rationale
+    assert Rationale.from_config({"k": 3}).foregrounds is None, "of an earlier run"
+    with pytest.raises(ValueError, match="`cut` has no effect with foregrounds='off'"):
+        Rationale().changed({"foregrounds": "off", "cut": "mask"})
+    with pytest.raises(ValueError, match="`foregrounds` needs positives=Neighbours"):
+        Rationale(Views(), foregrounds=Foregrounds())
+    with pytest.raises(ValueError, match="one of auto, on, off. Received: foregrounds='maybe'"):
+        Rationale(foregrounds="maybe")
