@@ -2,10 +2,10 @@
 
     python benchmarks/train_step.py --backbone resnet18 --image-size 64 --batch-size 32
 
-The default compares with neighbours, whole images or the views that the step has seen anyway; the
-paper's explains the objective's own loss. All are
-compiled before the clock starts and take turns on one machine; the medians of their steps, and of
-the ratios to the plain step of the same turn, are printed.
+The default compares with neighbours, whole images or (as recipes do) the views that the step has
+seen anyway; the paper's explains the objective's own loss. All are compiled before the clock starts
+and take turns on one machine; the medians of their steps, and of the ratios to the plain step of
+the same turn, are printed.
 """
 
 import argparse

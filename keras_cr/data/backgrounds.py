@@ -19,7 +19,6 @@ VIEWS = ("query", "key", "small")
 _FINER = 4  # the cut's places on a side of one of the map's
 _CHUNK = 1024  # maps enlarged at a time
 _SEED, _SMALL_SEED = 3, 2  # folded into the views' seed, where small crops fold in 2
-Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

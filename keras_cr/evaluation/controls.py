@@ -21,12 +21,11 @@ from keras_cr.attribution import center_prior
 from keras_cr.evaluation._control_source import Source
 from keras_cr.evaluation.features import Features, Pooled
 from keras_cr.layers import RationaleBranch, RationalePooling
-from keras_cr.rationale.branch_fit import fit_branch
+from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch
 
 if TYPE_CHECKING:
     from keras_cr.data import FineGrainedDataset
 
-MAX_IMAGES = 4096  # training images that a branch is fitted to
 FLOOR, TEMPERATURE, TOP = 0.1, 0.2, 4
 Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -63,8 +63,7 @@ def monitors(
         folder = output / "tensorboard"
         watching.append(keras.callbacks.TensorBoard(folder, write_graph=False))  # every metric
     if settings.rationale != "off":
-        spread = np.linspace(0, len(train) - 1, min(NUM_PICTURES, len(train))).astype(int)
-        batches = image_batches(train.take(spread), settings.image_size, batch_size=8)
+        batches = image_batches(train.spread(NUM_PICTURES), settings.image_size, batch_size=8)
         images = np.concatenate(list(batches.as_numpy_iterator()))
         every = math.ceil(settings.epochs / SHEETS)
         watching.append(RationaleImages(images, output / "rationales", folder, every))

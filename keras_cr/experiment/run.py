@@ -49,8 +49,8 @@ from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
 from keras_cr.pretraining import Pretrainer, Rationale, fit_rationale, pretrain
 from keras_cr.pretraining.loop import maps_path
+from keras_cr.rationale.branch_fit import MAX_IMAGES
 from keras_cr.rationale.foregrounds import read_maps
-from keras_cr.rationale.posthoc import MAX_IMAGES
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
 ReadDataset = Callable[[str | None], FineGrainedDataset]

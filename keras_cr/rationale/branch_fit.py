@@ -11,7 +11,7 @@ from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
 from keras_cr.models.feature_maps import unit_scale
 
-EPOCHS = 16
+EPOCHS, MAX_IMAGES = 16, 4096
 LEARNING_RATE = 5e-3
 
 
@@ -104,10 +104,8 @@ class BranchFit:
         learning_rate: float = LEARNING_RATE,
         train_affine: bool = False,
     ):
-        self.epochs, batch_size = (
-            whole_number("epochs", epochs),
-            whole_number("batch_size", batch_size),
-        )
+        self.epochs = whole_number("epochs", epochs)
+        batch_size = whole_number("batch_size", batch_size)
         feature_maps = ops.convert_to_tensor(feature_maps)
         self.shape = tuple(feature_maps.shape)
         if len(self.shape) != 4:

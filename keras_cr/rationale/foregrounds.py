@@ -17,13 +17,12 @@ from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.rationale.allowed import check_choices
-from keras_cr.rationale.branch_fit import fit_branch, fresh_branch
+from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch, fresh_branch
 
 if TYPE_CHECKING:
     from keras_cr.data import BackgroundSwap, FineGrainedDataset
     from keras_cr.models import CommonRationaleEncoder
 
-_MAX_IMAGES = 4096  # that the control's branch is fitted to
 _MASK_SIDE = 4  # pixels of an image that make one place of a mask's map
 
 
@@ -130,7 +129,7 @@ def foreground_maps(
         images = image_batches(dataset, image_size, batch_size, crop=False)
         model, branch = FeatureMaps(encoder), encoder.branch
         if cut == "center":
-            shown = dataset.spread(_MAX_IMAGES)
+            shown = dataset.spread(MAX_IMAGES)
             branch = _centered(model, image_batches(shown, image_size, batch_size, False), seed)
         images = tracked(images, "Cutting out the objects", len(dataset), verbose=verbose)
         parts = [branch(model.predict_on_batch(batch)) for batch in images]

@@ -16,14 +16,19 @@ from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.models.streams import checked_batches
-from keras_cr.rationale.branch_fit import EPOCHS, LEARNING_RATE, BranchFit, fresh_branch
+from keras_cr.rationale.branch_fit import (
+    EPOCHS,
+    LEARNING_RATE,
+    MAX_IMAGES,
+    BranchFit,
+    fresh_branch,
+)
 from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.explain import embed_for_neighbours, explain_neighbours
 from keras_cr.rationale.measures import correlation
 from keras_cr.rationale.neighbours import NeighbourBank
 
 ROUNDS = 4
-MAX_IMAGES = 4096
 UNRELATED = 0.05  # an agreement below which a map does not follow its target
 _CHUNK = 256  # images at once, in float32
 DEFAULT = Rationale()
