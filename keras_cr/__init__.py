@@ -24,6 +24,7 @@ _SUBPACKAGES = (
     "presets",
     "pretraining",
     "rationale",
+    "search",
     "visualization",
 )
 _FROM = {  # what is at the top, and the sub-package it is in

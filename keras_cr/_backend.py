@@ -12,6 +12,6 @@ def require_tensorflow(what: str, error: type[Exception] = RuntimeError) -> None
     if keras.backend.backend() != "tensorflow":
         raise error(
             f"{what} Keras' TensorFlow backend. Running: {keras.backend.backend()}. Set "
-            "KERAS_BACKEND=tensorflow before importing keras; encoders, evaluation and presets "
-            "work on every backend."
+            "KERAS_BACKEND=tensorflow before importing keras; encoders, fit_rationale (in "
+            "keras_cr.rationale), evaluation and presets work under JAX and PyTorch too."
         )

@@ -55,7 +55,7 @@ RECIPES = {
     "cub": {"read": train_cub.read, **train_cub.SETTINGS},
     "cars": {"read": train_cars.read, **train_cars.SETTINGS},
     "aircraft": {"read": train_aircraft.read, **train_aircraft.SETTINGS},
-    "folder": {"read": train_folder.read, "dataset": "folder"},
+    "folder": {"read": train_folder.read, **train_folder.SETTINGS},
     "demo": {
         "read": train_demo.birds,
         "build_backbone": train_demo.small_resnet,

@@ -1,5 +1,6 @@
 """Settings every test runs under, and the fixtures they share."""
 
+import collections
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -9,6 +10,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import keras
 import pytest
+
+
+def pytest_collection_modifyitems(items):
+    """Files with many slow tests come first: at the end both processes have some left to do."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""README.md as a newcomer takes it: its Python in one session, its shell lines by their parsers."""
+"""README.md and the guides as a newcomer takes them: Python in one session, shell lines parsed."""
 
 import os
 import pathlib
@@ -18,6 +18,7 @@ from keras_cr.experiment.run import Run
 from tests.hub.server import HubServer
 
 ROOT = pathlib.Path(__file__).parents[1]
+MOST = 150  # lines of README.md
 SESSION = """
 import sys, traceback
 blocks = sys.stdin.read().split("\\0")
@@ -25,16 +26,26 @@ session = {"__name__": "__main__"}
 for number, block in enumerate(blocks, 1):
     print(f"block {number} of {len(blocks)}", flush=True)
     try:
-        exec(compile(block, f"README.md, Python block {number}", "exec"), session)
+        exec(compile(block, f"Python block {number}", "exec"), session)
     except BaseException:
         sys.exit(f"{block}\\n{traceback.format_exc()}")
 """
 
 
+PAGES = (
+    "README.md",
+    "docs/training.md",
+    "docs/evaluation.md",
+    "docs/search.md",
+    "docs/commands.md",
+)
+
+
 def blocks(language):
-    """The fenced blocks of a language, word for word."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    """The fenced blocks of a language, word for word, page after page."""
+    texts = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES]
+    fenced = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return [block for text in texts for block in fenced.findall(text)]
 
 
 def installed(folder):
@@ -77,6 +88,7 @@ def test_the_python_runs_block_after_block_in_one_fresh_session(tmp_path):
         "report.html",
         "found.png",
         "my_preset",
+        "photos.index",
     }
     home = pathlib.Path(os.environ["KERAS_CR_HOME"])
     assert (home / "cards" / "my_birds.yaml").is_file()
@@ -91,6 +103,13 @@ def commands():
             words = shlex.split(command, comments=True)
             if words[:1] == ["keras-cr"] or (words[:1] == ["python"] and "/" in words[1]):
                 yield words
+
+
+def test_it_is_short_and_its_links_lead_somewhere():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
+            assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"
 
 
 def test_there_are_commands_to_check():

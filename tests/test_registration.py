@@ -22,7 +22,14 @@ from keras_cr.layers import (
     UnbiasedBatchNormalization,
 )
 from keras_cr.losses import RationaleFit
-from keras_cr.models import CommonRationaleClassifier, ResNet, SqueezeNet
+from keras_cr.models import (
+    CommonRationaleClassifier,
+    ConvNeXt,
+    EfficientNet,
+    ResNet,
+    SqueezeNet,
+    VisionTransformer,
+)
 from keras_cr.optimizers import LARS
 from keras_cr.pretraining import MoCo, Neighbours, Rationale
 from tests.case import tiny_encoder
@@ -74,6 +81,9 @@ def files(tmp_path_factory):
         "pretrainer": pretrainer,
         "resnet": ResNet((1,), bottleneck=False, width=8),
         "squeezenet": SqueezeNet(),
+        "convnext": ConvNeXt((1,), (8,), version=2),
+        "efficientnet": EfficientNet(8, [[("inverted", 3, 2, 16, 8, 2)]]),
+        "transformer": VisionTransformer(width=8, depth=1, heads=2, grid=2, scaled=True),
         "sequential": keras.Sequential([encoder, keras.layers.Dense(2)]),
         "functional": functional_model(),
         "queue": keras.Sequential([keras.Input((4,)), FeatureQueue(size=8)]),

@@ -10,7 +10,7 @@ STOREYS = (  # from the top; rooms of one storey don't use each other
     ("cli",),
     ("comparison",),
     ("experiment",),
-    ("pretraining", "callbacks"),
+    ("pretraining", "callbacks", "search"),
     ("evaluation",),
     ("rationale", "conversion"),
     ("models",),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from keras_cr._backend import require_tensorflow
+from keras_cr.attribution.gradient import value_and_gradient
 
 
 def grad_cam(feature_map, gradients, form: str = "elementwise", sign: int = 1):
@@ -42,13 +42,13 @@ def grad_cam(feature_map, gradients, form: str = "elementwise", sign: int = 1):
 def grad_cam_from_loss(
     loss_fn: Callable, feature_map, form: str = "elementwise", sign: int = 1
 ) -> tuple:
-    """Explains a loss by a feature map: GradCAM through `tf.GradientTape`.
+    """Explains a loss by a feature map: GradCAM, under TensorFlow, JAX and PyTorch.
 
-    Runs eagerly, inside `tf.function` and under XLA. Backpropagation goes from the loss down to the
-    map and no further, so it costs what the part above the map costs.
+    Runs eagerly, inside `tf.function` and `jax.jit`, and under XLA. Backpropagation goes from the
+    loss down to the map and no further, so it costs what the part above the map costs.
 
     Args:
-        loss_fn: takes a float32 feature map and returns a scalar.
+        loss_fn: takes a float32 feature map and returns a scalar; see `value_and_gradient`.
         feature_map: shape `(B, H, W, C)`.
         form: as in `grad_cam`.
         sign: as in `grad_cam`.
@@ -57,8 +57,8 @@ def grad_cam_from_loss(
         `(cam, loss)`: scores of shape `(B, H, W)` and the scalar loss.
 
     Raises:
-        RuntimeError: Keras runs on another backend than TensorFlow.
         ValueError: the loss is not a scalar or does not depend on the map.
+        RuntimeError: Keras runs on a backend without gradients.
 
     Example:
 
@@ -66,16 +66,15 @@ def grad_cam_from_loss(
     >>> cam, loss = grad_cam_from_loss(
     ...     lambda phi: -ops.mean(head(ops.mean(phi, axis=(1, 2)))[:, 7]), feature_map, sign=-1)
     """
-    require_tensorflow("grad_cam_from_loss needs")
-    import tensorflow as tf
+
+    def scalar(feature_map):
+        loss = loss_fn(feature_map)
+        if len(loss.shape):
+            raise ValueError(f"`loss_fn` must return a scalar. Received shape: {tuple(loss.shape)}")
+        return loss
 
     feature_map = ops.cast(feature_map, "float32")
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(feature_map)
-        loss = loss_fn(feature_map)
-    if len(loss.shape):
-        raise ValueError(f"`loss_fn` must return a scalar. Received shape: {tuple(loss.shape)}")
-    gradients = tape.gradient(loss, feature_map)
+    loss, gradients = value_and_gradient(scalar, feature_map)
     if gradients is None:
         raise ValueError("The loss that `loss_fn` returned does not depend on the feature map.")
     return grad_cam(feature_map, gradients, form=form, sign=sign), loss

@@ -1,6 +1,6 @@
 """CSV files with a row an epoch, which a resumed run goes on with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_cr._csv import read_csv, write_csv
@@ -16,9 +16,12 @@ def read_history(path: Path) -> list[dict[str, str]]:
 def add_row(path: Path, row: Mapping) -> None:
     """Writes the row of its `epoch` after those of earlier ones; later ones are left out.
 
-    The file appears whole or not at all. Its columns are those of all rows, and a
-    row's cell is empty where it has no value.
+    A row's cell is empty where it has no value.
     """
     rows = [earlier for earlier in read_history(path) if int(earlier["epoch"]) < row["epoch"]]
-    rows.append(row)
+    write_history(path, [*rows, row])
+
+
+def write_history(path: Path, rows: Sequence[Mapping]) -> None:
+    """Writes all rows; the file appears whole or not at all, with the columns of all of them."""
     write_csv(path, list(dict.fromkeys(name for row in rows for name in row)), rows)

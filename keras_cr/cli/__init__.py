@@ -15,7 +15,19 @@ from types import ModuleType
 import keras_cr._environment  # noqa: F401 - it has to come before anything that imports Keras
 from keras_cr._flags import flags_of, in_flags
 from keras_cr._text import encodable_output, plain_warnings, printable
-from keras_cr.cli import convert, data, embed, evaluate, explain, fit, presets
+from keras_cr.cli import (
+    cluster,
+    convert,
+    data,
+    embed,
+    evaluate,
+    explain,
+    fit,
+    index,
+    presets,
+    rerun,
+    search,
+)
 from keras_cr.cli._output import add_printed, printed_to
 from keras_cr.version import __version__
 
@@ -23,10 +35,14 @@ COMMANDS = {
     "explain": explain,
     "evaluate": evaluate,
     "embed": embed,
+    "index": index,
+    "search": search,
+    "cluster": cluster,
     "data": data,
     "fit": fit,
     "presets": presets,
     "convert": convert,
+    "rerun": rerun,
 }
 _NO_MEMORY = "the memory is exhausted; give a smaller --image-size or --batch-size."
 
@@ -75,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-cr",
-        description="Common rationales for fine-grained images: see, measure, embed, fit, share.",
+        description="Common rationales for fine-grained images: see, search, measure, fit, share.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"keras_cr {__version__}")

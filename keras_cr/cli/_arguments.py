@@ -1,6 +1,7 @@
 """Arguments that several commands share, and the encoder they name."""
 
 import argparse
+import contextlib
 from typing import TYPE_CHECKING
 
 from keras_cr._progress import Progress
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from keras_cr.models import CommonRationaleEncoder
 
 _LARGEST_SIDE = 10_000
+_LARGEST_SEED = 2**32 - 1
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +54,16 @@ def add_reading(parser: argparse.ArgumentParser, image_size: str) -> None:
     add_max_pixels(parser)
 
 
+def add_strategy(parser: argparse.ArgumentParser) -> None:
+    """--strategy, for `load_encoder`."""
+    parser.add_argument(
+        "--strategy",
+        choices=("none", "mirrored"),
+        default="none",
+        help="mirrored: on all GPUs of this machine, each with its part of every batch",
+    )
+
+
 def add_max_pixels(parser: argparse.ArgumentParser) -> None:
     """--max-pixels; None stands for the library's default."""
     parser.add_argument(
@@ -81,6 +93,34 @@ def positive(value: str) -> int:
     return int(value)
 
 
+def seed(value: str) -> int:
+    """A whole number from 0 that NumPy's generators take.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not value.isdecimal() or int(value) > _LARGEST_SEED:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {_LARGEST_SEED}; received {value!r}"
+        )
+    return int(value)
+
+
+def share(value: str) -> float:
+    """A number from 0 to 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1; received {value!r}")
+    return number
+
+
 def side(value: str) -> int:
     """A side of images in pixels, of which a million are a slip that no memory holds.
 
@@ -94,13 +134,22 @@ def side(value: str) -> int:
     return number
 
 
+def scope(args: argparse.Namespace) -> contextlib.AbstractContextManager:
+    """What is built inside goes on the devices that `--strategy` names, where there is the flag."""
+    if getattr(args, "strategy", "none") == "none":
+        return contextlib.nullcontext()
+    from keras_cr._replicas import mirrored
+
+    return mirrored().scope()
+
+
 def load_encoder(args: argparse.Namespace) -> "tuple[CommonRationaleEncoder, int]":
     """The encoder that `--preset` names, and the side of its images in pixels.
 
     Raises:
         PresetError: it can't be loaded.
         ValueError: it states no image size and `--image-size` is not given, or does not take
-            images of that size.
+            images of that size; or `--strategy` needs another backend.
     """
     with Progress("Loading the encoder", verbose=2):
         import numpy as np
@@ -108,7 +157,8 @@ def load_encoder(args: argparse.Namespace) -> "tuple[CommonRationaleEncoder, int
         from keras_cr.evaluation.features import encoder_image_size
         from keras_cr.models import CommonRationaleEncoder
 
-        encoder = CommonRationaleEncoder.from_preset(args.preset)
+        with scope(args):
+            encoder = CommonRationaleEncoder.from_preset(args.preset)
         if args.image_size is None:
             return encoder, encoder_image_size(encoder)
         try:

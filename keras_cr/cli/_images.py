@@ -147,18 +147,22 @@ def readable_images(
         FileNotFoundError: as `find_images`.
         UnreadableImageError: an image can't be read and `--skip-bad` is off, or none can.
     """
+    found = find_images(args.images, without)
+    dataset, _ = checked(unlabelled(args, list(found)), args)
+    return dataset, [found[path] for path in dataset.images]
+
+
+def unlabelled(args: argparse.Namespace, paths: list[str]) -> "FineGrainedDataset":
+    """Images of `args.images` as a data set without labels."""
     from keras_cr.data import FineGrainedDataset
 
-    found = find_images(args.images, without)
-    dataset = FineGrainedDataset(
+    return FineGrainedDataset(
         name=", ".join(map(printable, args.images[:3])) + (", ..." if len(args.images) > 3 else ""),
-        images=list(found),
+        images=paths,
         labels=None,
         class_names=[],
-        is_train=[False] * len(found),
+        is_train=[False] * len(paths),
     )
-    dataset, _ = checked(dataset, args)
-    return dataset, [found[path] for path in dataset.images]
 
 
 def checked(

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from keras_cr._files import whole_file
+from keras_cr._files import check_place, whole_file
 from keras_cr.cli._arguments import add_overwrite
 
 
@@ -26,30 +26,6 @@ def check_free(paths: Sequence[Path], overwrite: bool) -> None:
         )
 
 
-def check_place(path: Path, folder: Path) -> None:
-    """Refuses a place where nothing can be made, by making a file without a name there.
-
-    Args:
-        path: what is to be written, for the message.
-        folder: the folder, which may not exist yet.
-
-    Raises:
-        OSError: the nearest folder that exists takes no files, or is none.
-    """
-    near = folder
-    while not os.path.lexists(near) and near != near.parent:
-        near = near.parent
-    try:
-        with tempfile.TemporaryFile(dir=near):
-            pass
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise OSError(
-            f"--output: {str(path)!r} can't be written, {str(near)!r} takes no files ({why}); name "
-            "another place."
-        ) from error
-
-
 def check_folder(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     """`check_free` for what `folder_output` writes.
 
@@ -60,7 +36,7 @@ def check_folder(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"--output: {str(folder)!r} is a file; name a folder.")
     check_free([folder / name for name in names], overwrite)
-    check_place(folder, folder)
+    check_place("--output", folder, folder)
 
 
 def check_file(path: Path, overwrite: bool) -> None:
@@ -73,7 +49,7 @@ def check_file(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"--output: {str(path)!r} is a folder; name a file.")
     check_free([path], overwrite)
-    check_place(path, path.parent)
+    check_place("--output", path, path.parent)
 
 
 @contextlib.contextmanager

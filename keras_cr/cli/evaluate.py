@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_cr._progress import Progress, announce
-from keras_cr.cli._arguments import add_encoder, add_overwrite, load_encoder
+from keras_cr.cli._arguments import (
+    add_encoder,
+    add_overwrite,
+    add_strategy,
+    load_encoder,
+    seed,
+)
 from keras_cr.cli._images import checked
 from keras_cr.cli._output import check_folder, folder_output
 
@@ -26,6 +32,7 @@ OUTPUTS = ("metrics.json", "metrics.csv", "per_image.csv", "report.html", "repor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_encoder(parser)
+    add_strategy(parser)
     parser.add_argument("--data-dir", required=True, metavar="DIR", help="the data set's folder")
     parser.add_argument(
         "--dataset",
@@ -42,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: all but linear_probe_sgd)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the evaluation's draws (default: 0)"
+        "--seed", type=seed, default=0, help="of the evaluation's draws (default: 0)"
     )
     parser.add_argument(
         "--checkpoint-rule",

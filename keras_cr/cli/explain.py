@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 
 from keras_cr._progress import Progress
 from keras_cr._text import printable
-from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder
+from keras_cr.cli._arguments import (
+    add_encoder,
+    add_images,
+    add_overwrite,
+    load_encoder,
+    share,
+)
 from keras_cr.cli._images import batches, picture_names, readable_images
 from keras_cr.cli._output import check_folder, folder_output
 
@@ -40,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--alpha",
-        type=_share,
+        type=share,
         default=0.6,
         help="weight of the colours, from 0 (the image alone) to 1 (the map alone; default: 0.6)",
     )
@@ -110,13 +116,3 @@ def draw(
                 alpha=args.alpha,
                 image_size=image_size,
             )
-
-
-def _share(value: str) -> float:
-    try:
-        share = float(value)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1; received {value!r}")
-    return share

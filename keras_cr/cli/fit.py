@@ -27,6 +27,7 @@ from keras_cr.cli._arguments import (
     add_reading,
     load_encoder,
     positive,
+    seed,
 )
 from keras_cr.cli._images import readable_images
 from keras_cr.cli._output import check_folder
@@ -47,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument(
         "--backbone",
-        help="a FILE.keras that ends in a 4-D feature map, or resnet18, resnet34, ... squeezenet",
+        help="resnet18, resnet34, ... squeezenet; a FILE.keras that ends in a 4-D feature map; or, "
+        "with KerasHub, a name such as dinov2_small, a folder, hf://ORG/NAME",
     )
     start.add_argument(
         "--preset", help="an encoder: a preset's name, its folder, or hf://ORG/NAME[@REVISION]"
@@ -55,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init",
         choices=["imagenet", "none"],
-        help="weights of a named backbone; none: random ones, for a try (default: imagenet)",
+        help="weights of a named backbone: imagenet (a ResNet's are downloaded once, 45 to 98 MB; "
+        "squeezenet's come with the package); none: random ones, for a try (default: imagenet)",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="PRESET_DIR", help="the preset's folder"
@@ -75,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="choices of keras_cr.pretraining.Rationale, such as k=5,prior=none",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of weights, order and drawn images (default: 0)"
+        "--seed", type=seed, default=0, help="of weights, order and drawn images (default: 0)"
     )
     add_overwrite(parser)
 
@@ -85,24 +88,21 @@ def run(args: argparse.Namespace) -> None:
     output = args.output.expanduser()
     _check_output(output, args.overwrite)
     with Progress("Starting Keras", verbose=2):
-        from keras_cr.experiment.build import build_encoder, build_rationale
-        from keras_cr.experiment.settings import Settings
+        from keras_cr.rationale.options import sized_rationale
+        from keras_cr.rationale.start import encoder_on, with_precision
 
     options = _options(args)
     model, image_size = load_encoder(args) if args.preset else _backbone(args)
-    settings = Settings(
-        rationale_options=options,
-        num_detectors=args.num_detectors,
-        epochs=0,
-        batch_size=args.batch_size,
+    encoder = encoder_on(
+        with_precision(model, "float32"),
+        args.num_detectors,
         image_size=image_size,
         seed=args.seed,
     )
-    encoder = build_encoder(settings, lambda: model)
     encoder.image_size = (image_size, image_size)
     dataset, _ = readable_images(args)
     dataset = _drawn(dataset, args.max_images, args.seed)
-    rationale = build_rationale(settings, len(dataset))
+    rationale = sized_rationale(len(dataset), options)
     history = _fit(encoder, dataset, rationale, image_size, args)
     encoder.save_to_preset(
         output,
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check_usage(args: argparse.Namespace) -> None:
-    named = args.backbone and not args.backbone.endswith(".keras")
+    named = args.backbone and not (args.backbone.endswith(".keras") or "/" in args.backbone)
     if args.init and not named:
         args.usage_error("argument --init: is for a --backbone given by name")
 
@@ -129,11 +129,11 @@ def _check_output(output: Path, overwrite: bool) -> None:
     check_replaceable(output.resolve())
 
 
-def _options(args: argparse.Namespace) -> dict[str, str] | None:
-    from keras_cr.experiment.options import pairs
+def _options(args: argparse.Namespace) -> dict:
+    from keras_cr.rationale.options import pairs, typed_options
 
     try:
-        return args.rationale_options and pairs(args.rationale_options)
+        return typed_options(pairs(args.rationale_options)) if args.rationale_options else {}
     except ValueError as error:
         args.usage_error(f"argument --rationale-options: {error}")
 
@@ -146,21 +146,28 @@ def _backbone(args: argparse.Namespace) -> "tuple[keras.Model, int]":
         ValueError: the file can't be loaded, or its images are not square.
         OSError: the named one's weights can't be fetched.
     """
-    from keras_cr.conversion.imagenet import load_imagenet_weights
-    from keras_cr.models import backbone_from_name
+    from keras_cr.models import CommonRationaleEncoder, backbone_from_name
     from keras_cr.models.backbones import BACKBONES
+    from keras_cr.models.open_backbone import may_be_backbone
 
     if args.backbone.endswith(".keras"):
         model = _load(Path(args.backbone).expanduser())
         return model, args.image_size or _own_size(model) or IMAGE_SIZE
     if args.backbone not in BACKBONES:
-        args.usage_error(
-            f"argument --backbone: must be {', '.join(BACKBONES)} or a FILE.keras; received "
-            f"{args.backbone!r}"
-        )
-    model = backbone_from_name(args.backbone, seed=args.seed)
-    if args.init != "none":
-        load_imagenet_weights(model)
+        if not may_be_backbone(args.backbone):
+            args.usage_error(
+                f"argument --backbone: must be {', '.join(BACKBONES)}, a FILE.keras, or what "
+                "KerasHub loads, if it is installed: a name such as dinov2_small, a folder, "
+                f"hf://ORG/NAME; received {args.backbone!r}"
+            )
+        if args.init:
+            args.usage_error(f"argument --init: is for a --backbone of {', '.join(BACKBONES)}")
+        detectors = args.num_detectors or 1
+        options = {"image_size": args.image_size, "num_detectors": detectors, "seed": args.seed}
+        model = CommonRationaleEncoder.from_backbone(args.backbone, **options)
+        return model, _own_size(model) or IMAGE_SIZE
+    weights = None if args.init == "none" else "imagenet"
+    model = backbone_from_name(args.backbone, weights, seed=args.seed)
     return model, args.image_size or IMAGE_SIZE
 
 
@@ -201,7 +208,7 @@ def _drawn(dataset: "FineGrainedDataset", most: int, seed: int) -> "FineGrainedD
 def _fit(encoder, dataset: "FineGrainedDataset", rationale, image_size: int, args) -> list[dict]:
     """Fits the branch and tells how on stderr."""
     from keras_cr.data import image_batches
-    from keras_cr.pretraining import fit_rationale
+    from keras_cr.rationale import fit_rationale
 
     def tell(number: int, measured: dict[str, float]) -> None:
         values = ", ".join(f"{name} {measured[name]:.3f}" for name in MEASURES)

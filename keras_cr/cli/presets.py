@@ -25,7 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--json", action="store_true", help="print JSON")
         return action
 
-    add("list", "what can be loaded by name, and where it is")
+    listed = add("list", "what can be loaded by name, and where it is")
+    listed.add_argument(
+        "--markdown", action="store_true", help="print the package's cards as docs/zoo.md has them"
+    )
+    listed.add_argument(
+        "--sort",
+        metavar="COLUMN",
+        default="name",
+        help="name, backbone, size, licence, data, metrics or command (default: name)",
+    )
     info = add("info", "what a preset is, how it was made and how it was measured")
     info.add_argument("preset", metavar="NAME", help="a preset's name")
     for name, text in (
@@ -37,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--revision", help="a branch, tag or commit of the handle")
         action.add_argument("--token", help="a Hub token (default: the stored one)")
         action.add_argument("--cache-dir", help="the Hub's cache (default: its own)")
+        action.add_argument(
+            "--backbone", metavar="PLACE", help="where the files of a backbone outside it are"
+        )
         if name == "verify":
             action.add_argument("--offline", action="store_true", help="never use the network")
     publish = add("publish", "upload a preset in one commit, download it again, compare, tag it")
@@ -76,21 +88,34 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from keras_cr.presets import list_presets
+    from keras_cr.presets import cards, list_presets
+    from keras_cr.presets.zoo import in_order, row, zoo_page
 
-    presets = list_presets()
+    if args.markdown:
+        print(zoo_page(cards(own=False).values(), args.sort), end="")
+        return
+    known = cards()
+    order = [card.name for card in in_order(known.values(), args.sort)]
+    presets = list_presets()  # by name
+    if args.sort != "name":
+        presets.sort(key=lambda each: order.index(each.name) if each.name in known else len(order))
     if args.json:
         fields = ("name", "title", "where", "model", "published", "packaged")
         rows = [
             {field: getattr(each, field) for field in fields}
             | {"stored": str(each.stored) if each.stored else None}
+            | {"card": row(known[each.name]) if each.name in known else None}
             for each in presets
         ]
         print(json.dumps(rows, indent=2))
         return
     width = max((len(each.name) for each in presets), default=0)
     for each in presets:
-        print(f"{each.name:<{width}}  {each.where:<13}  {each.title or '(no card)'}")
+        told = each.title or "(no card)"
+        if each.name in known:
+            about = row(known[each.name])
+            told += f" ({about['backbone']}; {about['size']}; {about['metrics']})"
+        print(f"{each.name:<{width}}  {each.where:<13}  {told}")
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -113,9 +138,9 @@ def _info(args: argparse.Namespace) -> None:
     else:
         _tree({name: value for name, value in (found["card"] or {}).items() if value is not None})
         if "folder" in found:
-            kept = ("class", "parameters", "keras_cr", "keras", "licence", "files")
+            kept = ("class", "parameters", "keras_cr", "keras", "licence", "files", "backbone")
             print(f"folder: {found['folder']}")
-            _tree({name: found["preset"].get(name) for name in kept}, 1)
+            _tree({name: found["preset"][name] for name in kept if name in found["preset"]}, 1)
 
 
 def _tree(values: Mapping[str, Any], depth: int = 0) -> None:
@@ -137,6 +162,7 @@ def _verify(args: argparse.Namespace) -> None:
         token=args.token,
         cache_dir=args.cache_dir,
         local_files_only=getattr(args, "offline", False),
+        backbone=args.backbone,
     )
     result = {
         "ok": True,
@@ -145,11 +171,14 @@ def _verify(args: argparse.Namespace) -> None:
         "keras_cr": manifest.get("keras_cr"),
         "pinned": bool(preset.pins),
         "files": manifest["files"],
+        "backbone": manifest.get("backbone"),
     }
     if args.json:
         print(json.dumps(result, indent=2))
         return
-    for name, entry in manifest["files"].items():
+    backbone = manifest.get("backbone") or {"handle": "", "files": {}}
+    beside = {f"{backbone['handle']}: {name}": pin for name, pin in backbone["files"].items()}
+    for name, entry in (manifest["files"] | beside).items():
         print(f"{entry['sha256']}  {entry['size']:>12,} bytes  {name}")
     against = "its card and preset.json" if preset.pins else "preset.json"
     print(f"{preset.label}: every file is as {against} has it.\n{preset.folder}")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_cr.experiment.flags import read_setting, told_in_flags
-from keras_cr.experiment.options import is_choice, pairs, typed_options
 from keras_cr.experiment.settings import Settings
+from keras_cr.rationale.options import is_choice, pairs, typed_options
 
 
 @dataclasses.dataclass(frozen=True)

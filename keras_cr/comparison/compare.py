@@ -17,7 +17,7 @@ from keras_cr.data import Augmentation
 from keras_cr.evaluation.protocols import check_protocols
 from keras_cr.experiment.build import build_rationale
 from keras_cr.experiment.ending import in_one_line
-from keras_cr.experiment.folder import changed_settings
+from keras_cr.experiment.folder import changed_settings, files_in, read_config
 from keras_cr.experiment.run import ReadDataset, Run
 from keras_cr.experiment.settings import Settings
 from keras_cr.presets import HubError
@@ -184,16 +184,16 @@ def _settings_of(arm: Arm, seed: int, settings: Settings, output: Path) -> Setti
         ValueError: the folder holds a run with other settings, or something that is no run.
     """
     folder = output / arm.name / f"seed-{seed}"
-    config = folder / "config.json"
-    own = {"seed": seed, "output": str(folder), "resume": config.is_file()}
+    begun = (folder / "config.json").is_file()
+    own = {"seed": seed, "output": str(folder), "resume": begun}
     settings = dataclasses.replace(settings, **arm.changes, **own)
-    if config.is_file():
+    if (config := read_config(folder, settings)) is not None:
         if changed := changed_settings(config, settings):
             raise ValueError(
                 f"`output`: {folder} holds a run with other settings: {changed}. Use the same "
                 "ones, or another `output`."
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and files_in(folder):
         raise ValueError(
             f"`output`: {folder} is not empty and holds no run. Move it away, or name another "
             "folder."

@@ -2,17 +2,19 @@
 
 import dataclasses
 import os
-import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_cr.conversion.checkpoint import read_checkpoint
+from keras_cr.conversion import convnext, efficientnet, resnet, vision_transformer
+from keras_cr.conversion.layout import Facts
 from keras_cr.conversion.names import find_networks, sort_tensors
-from keras_cr.conversion.torchvision import (
+from keras_cr.conversion.source import read_source
+from keras_cr.layers import ChannelRescaling
+from keras_cr.models import CommonRationaleEncoder
+from keras_cr.models.torchvision import (
     BATCH_NORM,
     listed,
     load_torchvision_weights,
@@ -20,12 +22,8 @@ from keras_cr.conversion.torchvision import (
     to_keras,
     torchvision_names,
 )
-from keras_cr.layers import ChannelRescaling
-from keras_cr.models import CommonRationaleEncoder, ResNet, resnet18, resnet34, resnet50
-from keras_cr.presets import hub
 from keras_cr.presets.errors import CheckpointError, PresetError
 from keras_cr.presets.finite import check_finite
-from keras_cr.presets.manifest import fingerprint
 
 __all__ = [
     "Converted",
@@ -35,12 +33,11 @@ __all__ = [
     "torchvision_names",
 ]
 
-_NAMED = {
-    ((2, 2, 2, 2), False): resnet18,
-    ((3, 4, 6, 3), False): resnet34,
-    ((3, 4, 6, 3), True): resnet50,
-}
-_SAFETENSORS = "model.safetensors"
+LAYOUTS = (
+    *(*resnet.LAYOUTS, *convnext.LAYOUTS),
+    *(*efficientnet.LAYOUTS, *vision_transformer.LAYOUTS),
+)
+_PREFIXES = ("tf_", "tv_")  # of timm's names, for where the weights come from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +46,11 @@ class Converted:
 
     Attributes:
         encoder: the encoder. With a rationale branch of the file's it pools by it, else equally.
-        layout: where in the file the network was, for the reader.
+        layout: what the network was recognised as, and where in the file it was, for the reader.
         used: names of the tensors that were loaded.
         passed_over: names of those that were not: heads, copies, queues, counters.
         origin: file or handle with commit, sha256 and size, for a preset's `source`.
+        taken: what the tensors don't show and how the network has it, for the reader.
     """
 
     encoder: CommonRationaleEncoder
@@ -60,70 +58,129 @@ class Converted:
     used: tuple[str, ...]
     passed_over: tuple[str, ...]
     origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    taken: str = ""
 
 
 def convert_checkpoint(
     source: str | os.PathLike | Mapping[str, np.ndarray],
     *,
+    backbone: str | None = None,
     prefix: str | None = None,
     max_pool: bool | None = None,
     image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
 ) -> Converted:
-    """Makes an encoder of a ResNet that was trained elsewhere.
+    """Makes an encoder of a network that was trained elsewhere.
 
-    Known are torchvision's and timm's ResNets of basic or bottleneck blocks (18, 34, 50, ...), and
-    what self-supervised code stores around them: MoCo's `encoder_q`, its momentum copy and queue,
-    the LCR release's branch (`conv16`, `bn16`) in its MoCo and BYOL form, SimSiam's and BYOL's
-    encoders, `backbone` with the numbers of a Sequential as lightly stores it; all with or without
-    `module.`. The architecture is read off names and shapes. What they don't show is taken to be as
-    in torchvision: the stride in a bottleneck's 3x3 convolution, ImageNet's mean and deviation,
-    which the network itself takes off RGB 0..255.
+    Known are, by the names of torchvision, timm, transformers or their authors (docs/presets.md has
+    the table): ResNets of basic or bottleneck blocks (wide ones and ResNeXt too), ConvNeXt V1 and
+    V2, EfficientNet, its Lite form and V2, MobileNetV3, ViT, DINOv2, SigLIP. Around them may stand
+    what self-supervised code stores: MoCo's `encoder_q`, its momentum copy and queue, the LCR
+    release's branch (`conv16`, `bn16`) in its MoCo and BYOL form, SimSiam's and BYOL's encoders,
+    `backbone` with the numbers of a Sequential as lightly stores it; all with or without `module.`.
+    The architecture is read off names and shapes. What they don't show is read from the
+    `config.json` and `preprocessor_config.json` that timm and transformers put beside a
+    `model.safetensors`, or is taken to be as in the library: the stride in a bottleneck's 3x3
+    convolution, ImageNet's mean and deviation, which the network itself takes off RGB 0..255;
+    `taken` says so.
 
     Args:
-        source: a file as `read_checkpoint` takes it, `hf://org/name[@revision]` with a
+        source: a file as `read_checkpoint` takes it, `hf://org/name[@revision]` or a folder with a
             `model.safetensors` such as timm's, or arrays by name.
+        backbone: the architecture by timm's or torchvision's name, such as `"convnext_tiny"`: to
+            tell `"tf_efficientnet_b0"` (padded as TensorFlow does) from `"efficientnet_b0"`; else a
+            check of what is recognised.
         prefix: what the network's names begin with, where a file holds several; the others are
             passed over.
-        max_pool: whether the network has the max pooling after its first convolution. None: it
-            has, but for the LCR release's BYOL, whose forward leaves it out.
+        max_pool: whether a ResNet has the max pooling after its first convolution. None: it has,
+            but for the LCR release's BYOL, whose forward leaves it out.
         image_size: side of the images in pixels, kept with the encoder.
+        mean, std: what images are normalised by, as shares of 255, three numbers each.
         revision, token: for `hf://`.
 
     Raises:
-        CheckpointError: the file can't be read, holds no ResNet or several, or holds tensors that
-            are neither used nor known to be superfluous, the message lists them; or a tensor that
-            is used holds NaN or infinity.
+        CheckpointError: the file can't be read, holds no known network or several, or holds tensors
+            that are neither used nor known to be superfluous, the message lists them; or a tensor
+            that is used holds NaN or infinity; or the architecture is another than the one named.
         FileNotFoundError: `source` names no file.
         HubError: it can't be fetched.
+        ValueError: `mean` and `std` are not three numbers each.
 
     Example:
 
     >>> converted = convert_checkpoint("checkpoint_0199.pth.tar")
     >>> converted.encoder.save_to_preset("my_encoder", source=converted.origin)
     """
-    tensors, origin = (
-        (source, {}) if isinstance(source, Mapping) else _read(source, revision, token)
-    )
+    given = Facts(backbone, _channels("mean", mean), _channels("std", std))
+    if (given.mean is None) != (given.std is None):
+        raise ValueError(f"`mean` and `std` go together. Received: mean={mean!r}, std={std!r}")
+    if isinstance(source, Mapping):
+        tensors, origin, found, named = source, {}, Facts(), None
+    else:
+        tensors, origin, found, named = read_source(source, revision, token)
     tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    prefix, others = find_networks(tensors, prefix)
-    network, branch, passed = sort_tensors(tensors, prefix, others)
-    if max_pool is None:
-        max_pool = not (branch and any(name.startswith("online_encoder.") for name in tensors))
-    backbone = _resnet_of({name: value.shape for name, (_, value) in network.items()}, max_pool)
+    layout, prefix, others = find_networks(tensors, prefix, LAYOUTS)
+    network, branch, passed = sort_tensors(tensors, layout, prefix, others)
+    if max_pool is None and branch:
+        max_pool = not any(name.startswith("online_encoder.") for name in tensors)
+    facts = Facts(
+        backbone or found.architecture or named,
+        given.mean or found.mean,
+        given.std or found.std,
+        max_pool,
+        found.heads,
+    )
+    model = layout.build({name: value.shape for name, (_, value) in network.items()}, facts)
+    _check_name(backbone, "backbone", model.name)
+    _check_name(found.architecture, "config.json", model.name)
     try:
-        load_torchvision_weights(backbone, {name: value for name, (_, value) in network.items()})
-        encoder = _with_branch(backbone, {n: v for n, (_, v) in branch.items()}, image_size)
+        arrays = {name: value for name, (_, value) in network.items()}
+        load_torchvision_weights(model, layout.arrange(arrays))
+        encoder = _with_branch(model, {n: v for n, (_, v) in branch.items()}, image_size)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     layout = (
-        (f"{backbone.name} under {prefix!r}" if prefix else backbone.name)
-        + ("" if max_pool else " without max pooling")
-        + (" with a rationale branch" if branch else "")
+        f"{model.name} as {layout.library} names it"
+        + (f", under {prefix!r}" if prefix else "")
+        + (", without max pooling" if max_pool is False else "")
+        + (", with a rationale branch" if branch else "")
     )
     used = (name for name, _ in (*network.values(), *branch.values()))
-    return Converted(encoder, layout, tuple(used), tuple(passed), origin)
+    return Converted(encoder, layout, tuple(used), tuple(passed), origin, _taken(model, facts))
+
+
+def _channels(name: str, values: Sequence[float] | None) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    if len(values) != 3 or not all(0 <= value <= 1 for value in values):
+        raise ValueError(
+            f"`{name}` must be three numbers in 0..1, shares of 255. Received: {name}={values!r}"
+        )
+    return tuple(map(float, values))
+
+
+def _check_name(name: str | None, where: str, recognised: str) -> None:
+    """Refuses an architecture that was named and is not what the tensors show."""
+    bare = name
+    for each in _PREFIXES:
+        bare = bare and bare.removeprefix(each)
+    if bare and not bare.startswith(recognised):
+        raise CheckpointError(
+            f"{where}: names {name!r}, but the tensors are those of {recognised}. Networks with "
+            "such tensors may differ in what tensors don't show, so nothing was converted."
+        )
+
+
+def _taken(model: keras.Model, facts: Facts) -> str:
+    """What tensors don't show of a network."""
+    whose = "as given" if facts.normalization else "usual there; nothing says so"
+    told = f"images less {model.mean} over {model.std} of 255 ({whose})"
+    if hasattr(model, "padding"):
+        told += f"; padding {model.padding!r}, epsilon {model.epsilon:g}"
+    return told
 
 
 def from_keras_resnet50(model: keras.Model, image_size: int | None = None) -> Converted:
@@ -168,45 +225,8 @@ def from_keras_resnet50(model: keras.Model, image_size: int | None = None) -> Co
     return Converted(encoder, f"{model.name} of keras.applications", used, ())
 
 
-def _read(
-    source: str | os.PathLike, revision: str | None, token: str | bool | None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors of a file, and what identifies it."""
-    text = os.fspath(source)
-    if text.startswith(hub.SCHEME):
-        repo, revision = hub.parse_handle(text, revision)
-        folder = hub.fetch(repo, revision, (_SAFETENSORS,), token=token)
-        path, name = folder / _SAFETENSORS, f"{hub.SCHEME}{repo}@{folder.name}"
-        if not path.is_file():
-            raise CheckpointError(f"{text} has no {_SAFETENSORS}; download its file and name that.")
-    else:
-        path = Path(text).expanduser()
-        name = path.name
-        if not path.is_file():
-            what = "a folder" if path.is_dir() else "No such file"
-            raise FileNotFoundError(
-                f"source: {what}: {text!r}. Name a checkpoint's file, or hf://org/name."
-            )
-    return read_checkpoint(path), {"converted_from": name, **fingerprint(path)}
-
-
-def _resnet_of(shapes: Mapping[str, tuple[int, ...]], max_pool: bool) -> ResNet:
-    """The ResNet that has tensors of these names."""
-    places = [match for name in shapes if (match := re.match(r"layer(\d)\.(\d+)\.", name))]
-    stages = sorted({int(match[1]) for match in places})
-    blocks = tuple(
-        len({match[2] for match in places if int(match[1]) == stage}) for stage in stages
-    )
-    if not blocks or stages != list(range(1, len(stages) + 1)):
-        raise CheckpointError(f"No ResNet: its stages are {stages}. Names: {listed(shapes)}.")
-    bottleneck, width = "layer1.0.conv3.weight" in shapes, shapes["conv1.weight"][0]
-    if width == 64 and (build := _NAMED.get((blocks, bottleneck))):
-        return build(max_pool=max_pool, seed=0)
-    return ResNet(blocks, bottleneck, width, max_pool=max_pool, seed=0)
-
-
 def _with_branch(
-    backbone: ResNet, branch: Mapping[str, np.ndarray], image_size: int | None
+    backbone: keras.Model, branch: Mapping[str, np.ndarray], image_size: int | None
 ) -> CommonRationaleEncoder:
     """An encoder with the release's branch, or without one."""
     if not branch:

@@ -1,52 +1,53 @@
 """What the tensors of a checkpoint are, by the names that self-supervised code gives them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_cr.conversion.torchvision import listed
+from keras_cr.conversion.layout import Layout
+from keras_cr.models.torchvision import listed
 from keras_cr.presets.errors import CheckpointError
 
 # Passed over: heads; momentum copies, an optimizer's state; queues and centres.
 _EXTRA = (
     r"(?:fc|heads?|classifier|linear|(?:online_)?(?:projector|predictor)|projection|projetion"
-    r"|prediction|projection_head|prediction_head|mlp|qmax|kmax|conv16_2|bn16_2)\d*\."
+    r"|prediction|projection_head|prediction_head|mlp|qmax|kmax|conv16_2|bn16_2|conv_head"
+    r"|projectors|norms)\d*\."
     r"|(?:encoder_k|momentum_encoder|backbone_momentum|projection_head_momentum|target_\w+|teacher"
     r"|ema|optimizer\w*)\."
-    r"|(?:queue\w*|center)$"
+    r"|text_model\.|(?:queue\w*|center|mask_token|logit_scale|logit_bias)$"
 )
 _AT_THE_TOP = re.compile(_EXTRA)  # inside the network: deeper, such a name belongs to its blocks
 _AT_ANY_DEPTH = re.compile(rf"(?:.*\.)?(?:{_EXTRA})")
 _BRANCH = re.compile(r"(?:.*\.)?(conv16\.weight|bn16\.\w+)")
 _COPY = re.compile(r"(?:^|[._])(?:k|momentum|target|teacher|ema)[._]")
-_SEQUENTIAL = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 
 
 def find_networks(
-    tensors: Mapping[str, np.ndarray], chosen: str | None
-) -> tuple[str, tuple[str, ...]]:
-    """Where in a checkpoint a ResNet is.
+    tensors: Mapping[str, np.ndarray], chosen: str | None, layouts: Sequence[Layout]
+) -> tuple[Layout, str, tuple[str, ...]]:
+    """Where in a checkpoint a network is.
 
     Args:
         tensors: arrays by name, without `module.`.
         chosen: what the network's names begin with, or None where there is one alone.
+        layouts: those that are known.
 
     Returns:
-        What its names begin with, and what those of its copies and of other networks begin with.
+        Its layout, what its names begin with, and what those of its copies and of other networks
+        begin with.
 
     Raises:
         CheckpointError: there is none, there are several, or none where it should be.
     """
-    stems = [
-        name.removesuffix(stem)
-        for stem in ("conv1.weight", "0.weight")
-        for name, value in tensors.items()
-        if (name == stem or name.endswith(f".{stem}")) and value.shape[1:] == (3, 7, 7)
-    ]
+    shapes = {name: value.shape for name, value in tensors.items()}
+    found = {stem: layout for layout in reversed(layouts) for stem in layout.stems(shapes)}
+    stems = [stem for layout in layouts for stem in layout.stems(shapes)]
     if not stems:
+        families = listed({layout.family for layout in layouts})
         raise CheckpointError(
-            "No ResNet: no 7x7 convolution of three channels called conv1.weight or 0.weight. "
+            f"No network that is known ({families}) by the name and shape of its first kernel. "
             f"Received: {listed(tensors)}."
         )
     if chosen is None:
@@ -62,7 +63,7 @@ def find_networks(
             raise CheckpointError(
                 f"prefix: names begin with {listed(map(repr, stems))}; received {chosen!r}."
             )
-    return own, tuple(each for each in stems if not own.startswith(each))
+    return found[own], own, tuple(each for each in stems if not own.startswith(each))
 
 
 def _under(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -81,16 +82,16 @@ def _same(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> boo
 
 
 def sort_tensors(
-    tensors: Mapping[str, np.ndarray], prefix: str, others: tuple[str, ...]
+    tensors: Mapping[str, np.ndarray], layout: Layout, prefix: str, others: tuple[str, ...]
 ) -> tuple[dict, dict, list]:
     """Says of every tensor what it is.
 
     Args:
         tensors: arrays by name, without `module.`.
-        prefix, others: as from `find_networks`.
+        layout, prefix, others: as from `find_networks`.
 
     Returns:
-        `{torchvision's name: (name, value)}` of the network, the same of a rationale branch
+        `{our layers' name: (name, value)}` of the network, the same of a rationale branch
         (`conv16.weight`, `bn16.*`), and the names of what is superfluous.
 
     Raises:
@@ -101,6 +102,7 @@ def sort_tensors(
         match[1] for each in (prefix, *others) if (match := re.match(r"(.*\.|)\d+\.$", each))
     ]
     beside = re.compile("|".join(rf"{re.escape(parent)}\d+\." for parent in parents) or "(?!)")
+    shapes = {name: value.shape for name, value in _under(tensors, prefix).items()}
     network, branch, passed, unknown = {}, {}, [], []
     for name, value in tensors.items():
         other = name.startswith(others)
@@ -110,8 +112,10 @@ def sort_tensors(
             passed.append(name)
         elif (match := _BRANCH.fullmatch(rest)) and match[1] not in branch:
             branch[match[1]] = (name, value)
+        elif own and (ours := layout.rename(rest, shapes)):
+            network[ours] = (name, value)
         elif own and not _AT_THE_TOP.match(rest):
-            network[_torchvision_name(rest)] = (name, value)
+            network[rest] = (name, value)  # of no layer, which loading will say
         elif own or _AT_ANY_DEPTH.match(name) or beside.match(name):
             passed.append(name)
         else:
@@ -122,9 +126,3 @@ def sort_tensors(
             f"{listed(unknown)}. Leave them out and pass the rest as a dict of arrays."
         )
     return network, branch, passed
-
-
-def _torchvision_name(name: str) -> str:
-    """`4.0.conv1.weight` -> `layer1.0.conv1.weight`; torchvision's names stay."""
-    first, _, rest = name.partition(".")
-    return f"{_SEQUENTIAL[first]}.{rest}" if first in _SEQUENTIAL else name

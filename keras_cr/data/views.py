@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from keras_cr._numbers import as_whole
@@ -30,6 +31,7 @@ def two_views(
     seed: int = 0,
     epochs: int = 1,
     first_epoch: int = 0,
+    first_step: int = 0,
     whole_images: bool = True,
     small_crops: int = 0,
     small_size: int = 96,
@@ -55,6 +57,7 @@ def two_views(
         epochs: Number of epochs to yield, each of `len(dataset) // batch_size` batches.
         first_epoch: Number of the first of them. A run of 10 epochs stopped after 4 goes on with
             `epochs=6, first_epoch=4`.
+        first_step: Number of that epoch's batches that are left out at its beginning.
         whole_images: Whether batches hold the images themselves too, as evaluation sees them.
             `Rationale(positives="neighbours")` needs them; without them there is less to do.
         small_crops: Number of small views of each image beside the two (multi-crop, arXiv
@@ -106,6 +109,9 @@ def two_views(
             "small_crops, small_size: must be at least 0 and 1, and small_crops 1 or more with a "
             f"small_augmentation; received small_crops={small_crops}, small_size={small_size}."
         )
+    first_step = whole("first_step", first_step, least=0)
+    if first_step >= steps:
+        raise ValueError(f"first_step: must be below {steps}; received {first_step}.")
     query, key = _pair(augmentation)
     small = small_augmentation or dataclasses.replace(query, scale=_SMALL_SCALE)
     kinds = [query, key] + small_crops * [small]
@@ -138,8 +144,17 @@ def two_views(
         return batch
 
     epoch_numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
-    batches = _batched(epoch_numbers.flat_map(drawn), views, batch_size)
-    return batches.apply(tf.data.experimental.assert_cardinality(steps * epochs))
+    pairs = epoch_numbers.flat_map(drawn).skip(first_step * batch_size)
+    batches = _batched(pairs, views, batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(steps * epochs - first_step))
+
+
+def images_of_step(
+    dataset: FineGrainedDataset, batch_size: int, seed: int, epoch: int, step: int
+) -> np.ndarray:
+    """The positions in the dataset of the images in one batch of `two_views`, from 0."""
+    order, _ = _order(dataset, seed, epoch)
+    return order.numpy()[step * batch_size : (step + 1) * batch_size]
 
 
 def random_views(
@@ -214,12 +229,8 @@ def _drawn(
     """
 
     def one_epoch(epoch):
-        order_seed, view_seed = tf.unstack(
-            tf.random.stateless_uniform((2, 2), [seed, epoch], None, None, tf.int64, alg="philox")
-        )
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(dataset)), order_seed, alg="philox"
-        )[:used]
+        order, view_seed = _order(dataset, seed, epoch)
+        order = order[:used]
         swapped = draw_swaps(view_seed) if draw_swaps else ()
         draws = [draw((len(dataset), len(kinds) - small), view_seed)]
         if small:  # from a seed of their own: the others stay as they are without them
@@ -233,6 +244,15 @@ def _drawn(
         return tf.data.Dataset.from_tensor_slices(order).batch(_PLANNED).flat_map(planned)
 
     return one_epoch
+
+
+def _order(dataset, seed: int, epoch) -> tuple:
+    """The images' positions in the order of an epoch, and the seed of its views."""
+    order_seed, view_seed = tf.unstack(
+        tf.random.stateless_uniform((2, 2), [seed, epoch], None, None, tf.int64, alg="philox")
+    )
+    numbers = tf.range(len(dataset))
+    return tf.random.experimental.stateless_shuffle(numbers, order_seed, alg="philox"), view_seed
 
 
 def _plan(kinds: list[Augmentation], draws: tf.Tensor) -> ViewPlan:

@@ -17,6 +17,7 @@ from keras_cr.evaluation.linear_probe import linear_probe
 from keras_cr.evaluation.localization import box_thresholds, localization
 from keras_cr.evaluation.nearest import nearest
 from keras_cr.evaluation.paired import paired_bootstrap, spread
+from keras_cr.evaluation.parts import Parts, read_embeddings
 from keras_cr.evaluation.per_image import read_per_image, write_per_image
 from keras_cr.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS
 from keras_cr.evaluation.records import records, write_records
@@ -33,6 +34,7 @@ __all__ = [
     "Embeddings",
     "Evaluation",
     "Features",
+    "Parts",
     "add_controls",
     "box_iou",
     "box_thresholds",
@@ -51,6 +53,7 @@ __all__ = [
     "map_boxes",
     "nearest",
     "paired_bootstrap",
+    "read_embeddings",
     "read_per_image",
     "records",
     "retrieval",

@@ -1,14 +1,15 @@
 """What the controls are made of: an encoder's feature maps, its rationales, the foreground."""
 
 from collections.abc import Iterator
+from typing import Any
 
-import keras
 import numpy as np
 
 from keras_cr.evaluation.features import Features
 from keras_cr.evaluation.localization import foreground_cells
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.rationale.branch_fit import fresh_branch
 
 
 class Source:
@@ -36,7 +37,7 @@ class Source:
         number = min(len(train), max_images)
         self.train = train[np.linspace(0, len(train) - 1, number).astype(int)] if number else train
         self._maps = FeatureMaps(self.encoder)
-        self._kept: dict[str, np.ndarray] = {}
+        self._kept: dict[str, Any] = {}
 
     def batches(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(rows, feature maps float32) of these images, a batch at a time."""
@@ -44,21 +45,22 @@ class Source:
 
         features, start = self.features, 0
         dataset = features.dataset.take(rows)
-        for images in image_batches(dataset, features.image_size, features.batch_size):
+        batches = image_batches(dataset, features.image_size, features.batch_size)
+        for images in batches.as_numpy_iterator():
             maps = self._maps.predict_on_batch(images)
             yield rows[start : start + len(maps)], np.asarray(maps, "float32")
             start += len(maps)
 
     @property
-    def train_maps(self) -> np.ndarray:
-        """Feature maps of the training images a branch is fitted to, see `HeldMaps`."""
+    def train_maps(self):
+        """Feature maps of the training images a branch is fitted to, see `HeldMaps.all`."""
         if "maps" not in self._kept:
             held = HeldMaps()
             for _, maps in self.batches(self.train):
                 held.add(maps)
             if not len(held):
                 raise ValueError("There is no training image to fit a branch to.")
-            self._kept["maps"] = keras.ops.convert_to_numpy(held.all())
+            self._kept["maps"] = held.all()
         return self._kept["maps"]
 
     @property
@@ -73,9 +75,24 @@ class Source:
             self._kept["cells"] = cells
         return self._kept["cells"]
 
+    def joined(self, pooled: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """What is pooled of these images, with the class token where the encoder's joins it.
+
+        Args:
+            pooled: `(B, C)` of unit length.
+            rows: positions of the images.
+        """
+        if not getattr(self.encoder, "concat_class_token", False):
+            return pooled
+        size = self.encoder.backbone.class_token_size
+        token = self.features.embeddings.embedding[rows, -size:]
+        return np.concatenate([pooled / np.sqrt(2), token], axis=-1)
+
+    def average(self, rows: np.ndarray) -> np.ndarray:
+        """The plain average of these images' maps, `(B, C)`, of unit length."""
+        average = self.features.embeddings.average_embedding[rows, : self.encoder.channels]
+        return average / np.maximum(np.linalg.norm(average, axis=-1, keepdims=True), 1e-12)
+
     def branch(self) -> RationaleBranch:
         """A fresh branch of the encoder's shape."""
-        config = self.encoder.branch.get_config() | {"seed": self.seed, "name": "control"}
-        branch = RationaleBranch.from_config(config)
-        branch.build((None, None, None, self.encoder.channels))
-        return branch
+        return fresh_branch(self.encoder.branch, self.seed)

@@ -21,6 +21,7 @@ from keras_cr.attribution import center_prior
 from keras_cr.evaluation._control_source import Source
 from keras_cr.evaluation.features import Features, Pooled
 from keras_cr.layers import RationaleBranch, RationalePooling
+from keras_cr.models.feature_maps import in_chunks
 from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def add_controls(
     """Pools the same images by other weights, for `evaluate_features` to judge beside the own.
 
     Images are read once more (training images that a branch is fitted to twice), a batch of feature
-    maps at a time; the maps of the images a branch is fitted to are held, in half precision.
+    maps at a time; the maps of the images a branch is fitted to are kept, see `HeldMaps`.
 
     Args:
         features: from `extract`, of an encoder with a branch.
@@ -99,7 +100,7 @@ def add_controls(
             progress.to(len(weights_of), note=control.title)
             weights_of[name] = control.prepare(source)
         progress.to(len(weights_of), note="")
-    pool, average = RationalePooling(), features.embeddings.average_embedding
+    pool = RationalePooling()
     embeddings, maps = ({name: [] for name in weights_of} for _ in range(2))
     batches = source.batches(np.arange(len(features.dataset)))
     batches = tracked(batches, "Pooling by controls", len(features.dataset), verbose=verbose)
@@ -108,8 +109,9 @@ def add_controls(
             weights = np.asarray(weigh(rows, feature_maps), "float32")
             embedding = keras.ops.convert_to_numpy(pool(feature_maps, weights))
             if wanted[name].concat:
-                embedding = np.concatenate([embedding, average[rows]], axis=-1) / np.sqrt(2)
-            embeddings[name].append(embedding.astype("float32"))
+                both = [embedding, source.average(rows)]
+                embedding = np.concatenate(both, axis=-1) / np.sqrt(2)
+            embeddings[name].append(source.joined(embedding, rows).astype("float32"))
             maps[name].append(weights)
     pooled = {
         name: Pooled(np.concatenate(embeddings[name]), np.concatenate(maps[name]))
@@ -156,9 +158,14 @@ def _of_rationale(change: Callable[[np.ndarray], np.ndarray]):
 def _untrained(source: Source) -> Weights:
     branch = source.branch()
     # statistics of these features, as a trained branch has: only the detectors are untrained
-    maps = source.train_maps[:512].astype("float32") if len(source.train) else None
-    if maps is not None:
-        scores = np.asarray(branch.detectors(maps)).reshape(-1, branch.num_detectors)
+    if len(source.train):
+        maps = source.train_maps
+        scores = [
+            keras.ops.convert_to_numpy(branch.detectors(keras.ops.cast(maps[rows], "float32")))
+            for rows in in_chunks(maps)
+            if rows.start < 512
+        ]
+        scores = np.concatenate(scores).reshape(-1, branch.num_detectors)
         branch.batch_norm.moving_mean.assign(scores.mean(axis=0))
         branch.batch_norm.moving_variance.assign(scores.var(axis=0))
     return _by_branch(branch)

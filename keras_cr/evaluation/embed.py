@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_cr._progress import Verbose, reading
+from keras_cr.models.on_replicas import EncoderModel
 from keras_cr.models.streams import checked_batches
 
 _OUTPUTS = ("embedding", "average_embedding", "rationale")
@@ -34,7 +35,7 @@ class Embeddings:
         return f"Embeddings({number:,} of {channels:,} numbers, maps {height} x {width})"
 
 
-class Embedder(keras.Model):
+class Embedder(EncoderModel):
     """Runs `encoder.encode` compiled: traced once, for every batch and data set it is given.
 
     Args:
@@ -57,11 +58,8 @@ class Embedder(keras.Model):
                 f"received a {type(encoder).__name__}. Wrap a backbone: "
                 "CommonRationaleEncoder(backbone)."
             )
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder)
         self.built = encoder.built
-        if keras.backend.backend() == "tensorflow":
-            self.jit_compile = False  # XLA on CPU: seconds of compilation, no speed
 
     def call(self, images, training: bool = False) -> dict:
         outputs = self.encoder.encode(images)

@@ -1,18 +1,16 @@
 """Every number of an encoder on a data set, with the protocol that makes it readable."""
 
 import dataclasses
-import platform
 from collections.abc import Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from keras_cr._progress import Progress, Verbose
+from keras_cr._versions import installed_versions
 from keras_cr.evaluation.features import AVERAGE, Features, extract
 from keras_cr.evaluation.protocols import PROTOCOLS, Measured, check_protocols
-from keras_cr.version import __version__
 
 if TYPE_CHECKING:
     from keras_cr.data import FineGrainedDataset
@@ -153,7 +151,7 @@ def evaluate_features(
         measured_map = found.get(name, {}).get(features.pooling)
         of_maps[name] = measured_map.scores if measured_map else None
     splits = {name: features.rows(name) for name in ("train", "test")}
-    own = scores(features.pooling)
+    own, backend = scores(features.pooling), keras.backend.backend()
     metrics = {
         **own,
         "average_pooling": scores(AVERAGE) if AVERAGE in features.poolings else own,
@@ -174,7 +172,10 @@ def evaluate_features(
             "checkpoint_rule": checkpoint_rule,
             **stated,
             "missing": missing,
-            "versions": _versions(),
+            "versions": {
+                "backend": backend,
+                **installed_versions("keras", backend, "numpy", "scikit-learn"),
+            },
         },
     }
     per_image = {
@@ -182,19 +183,3 @@ def evaluate_features(
         for pooling in (*features.poolings, *features.controls)
     }
     return Evaluation(metrics, per_image, features)
-
-
-def _versions() -> dict[str, str]:
-    versions = {
-        "python": platform.python_version(),
-        "keras_cr": __version__,
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-        "numpy": np.__version__,
-    }
-    for name in (versions["backend"], "scikit-learn"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # such as tensorflow-cpu in tensorflow's place
-            continue
-    return versions

@@ -11,7 +11,9 @@ from keras_cr._progress import Progress, redraws
 # a recipe's first wait; a log gets no line of it, and nothing stays on a terminal
 with Progress("Starting Keras", verbose=redraws(sys.stderr), leave=False):
     from keras_cr.experiment.flags import parse_settings
-    from keras_cr.experiment.run import Run, main, run
+    from keras_cr.experiment.program import main
+    from keras_cr.experiment.rerun import rerun
+    from keras_cr.experiment.run import Run, run
     from keras_cr.experiment.settings import Settings
 
-__all__ = ["Run", "Settings", "main", "parse_settings", "run"]
+__all__ = ["Run", "Settings", "main", "parse_settings", "rerun", "run"]

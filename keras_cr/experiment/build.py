@@ -1,6 +1,5 @@
 """Builds the encoder and the pretrainer that settings describe."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,20 +7,19 @@ import keras
 from keras.optimizers.schedules import CosineDecay
 
 from keras_cr.conversion.convert import convert_checkpoint
-from keras_cr.conversion.imagenet import load_imagenet_weights
 from keras_cr.data import FineGrainedDataset
-from keras_cr.experiment.options import named_rationale
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
+from keras_cr.models.open_backbone import is_preset, may_be_backbone
 from keras_cr.optimizers import LARS, AdamW
-from keras_cr.presets import load_preset
-from keras_cr.presets.config import with_dtype
+from keras_cr.presets.hub import SCHEME
 from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
 from keras_cr.rationale.foregrounds import mask_batches
+from keras_cr.rationale.options import sized_rationale
 from keras_cr.rationale.posthoc import check_frozen
+from keras_cr.rationale.start import encoder_from, encoder_on, with_precision
 
 CHECKPOINTS = (".pth", ".pt", ".pth.tar", ".ckpt", ".safetensors", ".npz")
-MAX_BANK = 8192
 
 
 def build_encoder(
@@ -37,15 +35,21 @@ def build_encoder(
     Raises:
         ValueError: `init` names nothing that can be loaded, or a model that is no backbone.
     """
-    init = settings.init
+    init, detectors = settings.init, 32 if settings.rationale == "reference" else 1
+    options = {
+        "detectors": detectors,
+        "pooling": "average" if settings.rationale == "off" else "rationale",
+        "image_size": settings.image_size,
+        "seed": settings.seed,
+        "dtype": settings.precision,
+    }
     if init == "none" and build_backbone is not None:
         backbone = with_precision(build_backbone(), settings.precision)
     elif init in ("none", "imagenet"):
+        weights = None if init == "none" else init
         backbone = backbone_from_name(
-            settings.backbone, seed=settings.seed, dtype=settings.precision
+            settings.backbone, weights, seed=settings.seed, dtype=settings.precision
         )
-        if init == "imagenet":
-            load_imagenet_weights(backbone)
     elif init.endswith(".keras"):
         model = keras.saving.load_model(init, compile=False)
         backbone = with_precision(model, settings.precision)
@@ -56,21 +60,23 @@ def build_encoder(
             converted if has_branch else converted.backbone, settings.precision
         )
     else:
-        backbone = load_preset(init, expected=CommonRationaleEncoder, dtype=settings.precision)
-    if isinstance(encoder := backbone, CommonRationaleEncoder):
-        if settings.num_detectors in (None, encoder.num_detectors):
-            if settings.rationale != "off" and encoder.pooling == "average":
-                encoder.pooling = "rationale"  # trained without a rationale, it gets one now
-            return encoder
-        backbone = encoder.backbone
-    return CommonRationaleEncoder(
-        backbone,
-        num_detectors=settings.num_detectors or (32 if settings.rationale == "reference" else 1),
-        pooling="average" if settings.rationale == "off" else "rationale",
-        image_size=settings.image_size,
-        seed=settings.seed,
-        dtype=settings.precision,
-    )
+        try:
+            return encoder_from(init, settings.num_detectors, **options)
+        except (ValueError, ImportError):
+            if (converted := _converted(init, settings.image_size)) is None:
+                raise
+            backbone = with_precision(converted, settings.precision)
+    return encoder_on(backbone, settings.num_detectors, **options)
+
+
+def _converted(handle: str, image_size: int) -> keras.Model | None:
+    """The backbone of a repository that holds a checkpoint KerasHub can't read, else None."""
+    if not handle.startswith(SCHEME):
+        return None
+    try:
+        return convert_checkpoint(handle, image_size=image_size).encoder.backbone
+    except (ValueError, OSError):
+        return None
 
 
 def build_pretrainer(
@@ -168,19 +174,9 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
     if settings.rationale == "off":
         return None
     options = settings.rationale_options or {}
-    rationale = named_rationale(settings.rationale, options, settings.objective)
-    if not rationale.explains_objective:
-        most = max((num_images - 1) // 2, 1)
-        k = options.get("k", min(rationale.positives.k, most))
-        if k > most:
-            raise ValueError(
-                f"`rationale_options`: k must be below half the number of training images, "
-                f"{num_images}. Received: k={k}"
-            )
-        bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), k + 1)
-        rationale = rationale.changed({"k": k, "bank_size": options.get("bank_size", bank)})
-        if settings.refits and not {"images", "mirror"} & options.keys():
-            rationale = rationale.changed({"images": "views"})
+    rationale = sized_rationale(num_images, options, settings.rationale, settings.objective)
+    if settings.refits and not {"images", "mirror"} & options.keys():
+        rationale = rationale.changed({"images": "views"})
     if settings.epochs == 0 and settings.rationale == "on":
         check_frozen(rationale)
     return rationale
@@ -188,18 +184,11 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
 
 def backbone_name(settings: Settings) -> str:
     """What the backbone is called in a preset's name."""
-    if settings.init.endswith(".keras"):
-        return Path(settings.init).stem
-    if settings.init.endswith(CHECKPOINTS):
-        return Path(settings.init).name.split(".")[0].lower()
-    return settings.backbone
-
-
-def with_precision(model: keras.Model, precision: str) -> keras.Model:
-    """The same model with the same weights under another dtype policy."""
-    if model.dtype_policy.name == precision:
-        return model
-    config = with_dtype(keras.saving.serialize_keras_object(model), precision)
-    twin = keras.saving.deserialize_keras_object(config)
-    twin.set_weights(model.get_weights())
-    return twin
+    init = settings.init
+    if init.endswith(".keras"):
+        return Path(init).stem
+    if init.endswith(CHECKPOINTS):
+        return Path(init).name.split(".")[0].lower()
+    if init in ("none", "imagenet") or is_preset(init) or not may_be_backbone(init):
+        return settings.backbone
+    return Path(init).name.partition("@")[0].lower()

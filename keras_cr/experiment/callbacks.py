@@ -1,45 +1,96 @@
 """What a run does at every epoch: watch, and keep what was reached."""
 
 import math
-import os
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_cr.callbacks import KNNMonitor, RationaleHealth, RationaleImages
-from keras_cr.callbacks._history import add_row
+from keras_cr.callbacks._history import write_history
 from keras_cr.data import FineGrainedDataset, image_batches
+from keras_cr.experiment.checkpoints import Reached, write_checkpoint
+from keras_cr.experiment.options import read_interval
 from keras_cr.experiment.settings import Settings
+from keras_cr.experiment.stopping import Signals
+from keras_cr.pretraining.divergence import check_still_finite
 
 NUM_PICTURES, SHEETS = 12, 10
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the training state and the history after every epoch.
+    """Keeps the training's state after every epoch, within long ones, and where a run is to end.
 
-    Both are written beside and then moved into place, the state first, so a run that is killed at
-    any moment can be resumed from its last whole epoch. Epochs count from 0, as Keras' logs do.
+    A run that is killed at any moment goes on from the last state, in the middle of an epoch too.
+    Epochs count from 0, as Keras' logs do.
 
     Args:
-        folder: the run's output folder; gets `checkpoints/last.keras` and `history.csv`.
+        folder: the run's output folder; gets `checkpoints/` and `history.csv`.
+        steps: steps an epoch.
+        reached: how far the training is that goes on, or None.
+        every: keeps the state within an epoch as well, see `read_interval`; None doesn't.
+        signals: what may ask the run to end.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(
+        self,
+        folder: Path,
+        steps: int,
+        reached: Reached | None = None,
+        every: str | None = None,
+        signals: Signals | None = None,
+    ):
         super().__init__()
-        self.state = state_path(folder)
-        self.history_path = folder / "history.csv"
+        self.folder, self.steps = folder, steps
+        self.signals = signals or Signals()
+        self.every_steps, self.every_seconds = read_interval(every) if every else (None, None)
+        reached = reached or Reached(0, 0, 0, [], {})
+        self.step, self.history, self.running = reached.step, reached.history, reached.running
+        self.saved_at, self.saved_step = time.monotonic(), self.step
 
-    def set_model(self, model):
-        super().set_model(model)
-        self.state.parent.mkdir(parents=True, exist_ok=True)
+    def on_epoch_begin(self, epoch, logs=None):
+        for metric in self.model.metrics:  # reset by Keras just before
+            if (kept := self.running.get(metric.name)) is not None:
+                for variable, value in zip(metric.variables, kept, strict=True):
+                    variable.assign(value)
+        self.running = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if self.step % self.steps == 0:  # on_epoch_end is next
+            return
+        if self.signals.met is not None:
+            self._save()
+            self.signals.check()
+        due = self.every_steps and self.step - self.saved_step >= self.every_steps
+        late = self.every_seconds and time.monotonic() - self.saved_at >= self.every_seconds
+        if due or late:
+            self._save()
 
     def on_epoch_end(self, epoch, logs=None):
-        part = self.state.with_suffix(".part.keras")
-        self.model.save(part)
-        os.replace(part, self.state)
         rate = float(self.model.optimizer.learning_rate)
-        add_row(self.history_path, {"epoch": epoch, "learning_rate": rate, **logs})
+        row = {"epoch": epoch, "learning_rate": rate, **logs}
+        self.history = [*self.history, {name: _plain(value) for name, value in row.items()}]
+        self._save()
+        write_history(self.folder / "history.csv", self.history)
+        self.signals.check()
+
+    def _save(self) -> None:
+        check_still_finite(self.model)
+        epoch, rest = divmod(self.step, self.steps)
+        running = {}
+        if rest:
+            for metric in self.model.metrics:
+                running[metric.name] = [float(variable) for variable in metric.variables]
+        reached = Reached(self.step, epoch, rest, self.history, running)
+        write_checkpoint(self.folder, self.model, reached)
+        self.saved_at, self.saved_step = time.monotonic(), self.step
+
+
+def _plain(value):
+    """A number as JSON and the history hold it."""
+    return value if isinstance(value, str | int) else float(value)
 
 
 def monitors(
@@ -81,24 +132,3 @@ def monitors(
             raise ValueError(f"`monitor_every`: {error}") from error
         watching.append(knn)
     return watching
-
-
-def state_path(folder: Path) -> Path:
-    """Where a run keeps its training state."""
-    return folder / "checkpoints" / "last.keras"
-
-
-def load_state(folder: Path) -> keras.Model:
-    """The pretrainer in the state that a run kept last.
-
-    Raises:
-        ValueError: it is damaged, or of a version whose pretrainers are built otherwise.
-    """
-    try:
-        return keras.saving.load_model(state_path(folder))
-    except ValueError as error:
-        raise ValueError(
-            f"`resume`: {state_path(folder)} is damaged, or of another version of keras_cr, and "
-            "can't go on; begin the run anew in another `output`. The encoder of a whole one loads "
-            "all the same: load_weights(FILE, skip_mismatch=True) of a pretrainer like it."
-        ) from error

@@ -1,15 +1,15 @@
-"""Choices of a rationale or an objective as text: `k=5,temperature=0.2`."""
+"""Choices of an objective and its tasks as text: `temperature=0.2`."""
 
-import math
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
 from keras_cr._numbers import positive_number
-from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
+from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer
+from keras_cr.rationale.options import typed_by
 
-_NAMED = {"on": Rationale, "paper": Rationale.paper, "reference": Rationale.reference}
 _OF_A_RUN = (
     "encoder",
     "rationale",
@@ -20,76 +20,10 @@ _OF_A_RUN = (
     "seed",
 )
 _OF_EVERY = ("momentum", "objective_weight")  # arguments of `Pretrainer` that may be told
-_TOLD = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-    tuple: "words with + between",
-}
-
-
-def named_rationale(
-    name: str, options: Mapping[str, Any] | None = None, objective: str = "moco"
-) -> Rationale:
-    """The rationale that `--rationale` names, with some of its choices changed.
-
-    Args:
-        name: `on`, `paper` or `reference`.
-        options: choices by the names of `Rationale`, `Neighbours` and `Views`.
-        objective: beside which it stands: the release has a path for `byol` and one for `moco`,
-            which serves the others too.
-
-    Raises:
-        ValueError: a choice can't be, alone or beside the others, or there is no such `name`.
-    """
-    if name not in _NAMED:
-        raise ValueError(f"`rationale` must be off or one of {', '.join(_NAMED)}: {name!r}")
-    path = ("byol",) if (name, objective) == ("reference", "byol") else ()
-    return _NAMED[name](*path).changed(options or {})
-
-
-def is_choice(name: str) -> bool:
-    """Whether a rationale has a choice of that name."""
-    return name in Rationale.names()
-
-
-def pairs(text: str) -> dict[str, str]:
-    """Reads `NAME=VALUE,NAME=VALUE`.
-
-    Raises:
-        ValueError: a part is no such pair, or a name comes twice.
-    """
-    found = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (name and equals and value) or name in found:
-            raise ValueError(
-                f"must be NAME=VALUE with commas between, each name once. Received: {text!r}"
-            )
-        found[name] = value
-    return found
-
-
-def typed_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Choices of a rationale with values of their types; such as JSON knows, lists for tuples.
-
-    Args:
-        options: values, or text for them, by name.
-
-    Raises:
-        ValueError: a name is no choice of a rationale, or a value is of another type.
-
-    Example:
-
-    >>> typed_options({"k": "5", "temperature": "0.2"})
-    {'k': 5, 'temperature': 0.2}
-    """
-    return _typed_by(Rationale.names(), options, "a rationale")
 
 
 def typed_objective_options(objective: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for arguments of an objective's class.
+    """Arguments of an objective's class with values of their types.
 
     Args:
         objective: a name of `keras_cr.pretraining.OBJECTIVES`.
@@ -101,7 +35,7 @@ def typed_objective_options(objective: str, options: Mapping[str, Any]) -> dict[
     """
     if objective not in OBJECTIVES:
         raise ValueError(f"`objective` must be one of {', '.join(OBJECTIVES)}: {objective!r}")
-    return _typed_by(_arguments(OBJECTIVES[objective]), options, f"the objective {objective}")
+    return typed_by(_arguments(OBJECTIVES[objective]), options, f"the objective {objective}")
 
 
 def typed_auxiliary(tasks: Mapping[str, Any]) -> dict[str, float]:
@@ -113,7 +47,7 @@ def typed_auxiliary(tasks: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         ValueError: there is no such task, or a weight is not positive.
     """
-    weights = _typed_by(dict.fromkeys(AUXILIARY, float), tasks, "auxiliary tasks")
+    weights = typed_by(dict.fromkeys(AUXILIARY, float), tasks, "auxiliary tasks")
     return {name: positive_number(name, weight) for name, weight in weights.items()}
 
 
@@ -134,25 +68,17 @@ def _plain(kind: Any) -> type:
     return typing.get_origin(kind) or kind
 
 
-def _typed_by(wanted: Mapping[str, type], options: Mapping[str, Any], what: str) -> dict[str, Any]:
-    if unknown := [name for name in options if name not in wanted]:
+def read_interval(value: str) -> tuple[int | None, float | None]:
+    """`"500"` steps or `"10min"`, as `(steps, seconds)`, one of them None.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    match = re.fullmatch(r"([1-9]\d*)(min)?", str(value))
+    if match is None:
         raise ValueError(
-            f"{', '.join(unknown)}: no choice of {what}. There are {', '.join(wanted)}."
+            "`save_every` must be a number of steps such as '500', or of minutes such as '10min'. "
+            f"Received: {value!r}"
         )
-    return {name: _typed(name, value, wanted[name]) for name, value in options.items()}
-
-
-def _typed(name: str, value: Any, wanted: type) -> Any:
-    try:
-        if wanted is bool:
-            return {"true": True, "false": False}[str(value).lower()]
-        if wanted is tuple:
-            return value.split("+") if isinstance(value, str) else [str(each) for each in value]
-        if wanted is str:
-            if isinstance(value, str):
-                return value
-        elif not isinstance(value, bool) and wanted(value) == float(value) < math.inf:
-            return wanted(value)
-    except (KeyError, TypeError, ValueError):
-        pass
-    raise ValueError(f"`{name}` must be {_TOLD[wanted]}. Received: {name}={value!r}")
+    number = int(match[1])
+    return (None, 60.0 * number) if match[2] else (number, None)

@@ -5,16 +5,17 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import keras
 
+from keras_cr._files import check_place
 from keras_cr._progress import announce
-from keras_cr._text import encodable_output, plain_warnings, printable
+from keras_cr._text import printable
 from keras_cr.callbacks import RationaleHealth
 from keras_cr.data import (
     Augmentation,
     FineGrainedDataset,
     check_images,
-    image_batches,
 )
 from keras_cr.data.cache import check_cache
 from keras_cr.evaluation import (
@@ -27,30 +28,22 @@ from keras_cr.evaluation import (
 from keras_cr.experiment.build import (
     backbone_name,
     build_encoder,
-    build_pretrainer,
     build_rationale,
     check_objective,
-    with_precision,
 )
-from keras_cr.experiment.callbacks import (
-    Checkpoint,
-    load_state,
-    monitors,
-    state_path,
-)
-from keras_cr.experiment.ending import in_one_line
-from keras_cr.experiment.flags import parse_settings, told_in_flags
+from keras_cr.experiment.callbacks import monitors
+from keras_cr.experiment.devices import scope
+from keras_cr.experiment.flags import told_in_flags
 from keras_cr.experiment.folder import open_output, output_path, run_mark, source_of
-from keras_cr.experiment.outputs import write_foregrounds, write_numbers, write_pictures
+from keras_cr.experiment.outputs import write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
+from keras_cr.experiment.space import check_space
 from keras_cr.experiment.stored import stored_name, taken_message
+from keras_cr.experiment.training import train_encoder
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
-from keras_cr.pretraining import Pretrainer, Rationale, fit_rationale, pretrain
-from keras_cr.pretraining.loop import maps_path
-from keras_cr.rationale.branch_fit import MAX_IMAGES
-from keras_cr.rationale.foregrounds import read_maps
+from keras_cr.rationale.start import with_precision
 
 CHECKPOINT_RULE = "the last epoch, fixed before training"
 ReadDataset = Callable[[str | None], FineGrainedDataset]
@@ -73,6 +66,7 @@ class Run:
     augmentation: Augmentation | None = None
     store: bool = True
     mark: str | None = None
+    lock: filelock.FileLock | None = None
 
     @classmethod
     def prepare(
@@ -95,18 +89,22 @@ class Run:
 
         Raises:
             ValueError: `output` holds another run, or can't be resumed with these settings; a
-                batch is larger than the training set; `init` can't be loaded; `monitor_every`, the
-                objective or a task needs labels and there are none; the objective has no loss that
-                `rationale` could explain; `cache` can't be written or is too large.
+                batch is larger than the training set, or does not divide by the devices; `init`
+                can't be loaded; `monitor_every`, the objective or a task needs labels and there are
+                none; the objective has no loss that `rationale` could explain; `cache` can't be
+                written or is too large.
             UnreadableImageError: an image can't be read and `skip_bad` is off.
-            OSError: the data or the initial weights are not there; the local store can't be
-                written to.
+            OSError: the data or the initial weights are not there; `output` or the local store
+                can't be written to, or there is less space than the run needs.
             ImportError: `tensorboard` is set and TensorBoard is missing.
             HubError: `publish` is set and this user can't publish there.
         """
         keras.utils.set_random_seed(settings.seed)
         name = settings.preset_name or f"{settings.dataset}_{backbone_name(settings)}"
         store_path(name)  # a name that can't be stored is refused before anything else
+        output = output_path(settings, name)
+        mark = run_mark(output, settings)  # and so is a folder that no run can go on in
+        check_place("`output`", output, output)
         if settings.publish:
             check_writable(settings.publish)
         dataset = read(settings.data_dir)
@@ -124,15 +122,27 @@ class Run:
             check_cache(dataset.split("train"), settings.cache)
             check_objective(settings, dataset.split("train"))
         build_rationale(settings, int(dataset.is_train.sum()))  # for its errors
-        encoder = build_encoder(settings, build_backbone)
-        output = output_path(settings, name)
+        with scope(settings):
+            encoder = build_encoder(settings, build_backbone)
         watching = monitors(settings, dataset.split("train"), output) if settings.epochs else []
-        mark = run_mark(output, settings)
         if store:  # for its errors
             stored_name(name, mark, settings.overwrite)
-        open_output(output, settings, mark)
+        check_space(
+            settings, encoder, dataset.split("train"), output, store_path(name) if store else None
+        )
+        lock = open_output(output, settings, mark, dataset)
         return cls(
-            settings, dataset, skipped, encoder, name, output, watching, augmentation, store, mark
+            settings,
+            dataset,
+            skipped,
+            encoder,
+            name,
+            output,
+            watching,
+            augmentation,
+            store,
+            mark,
+            lock,
         )
 
     def execute(self) -> dict:
@@ -145,7 +155,18 @@ class Run:
 
         Returns:
             What metrics.json holds.
+
+        Raises:
+            DivergedError: the training diverged; what was kept before it did is whole.
+            KeyboardInterrupt: of Ctrl-C or SIGTERM; a training keeps its state first.
         """
+        try:
+            return self._execute()
+        finally:
+            if self.lock is not None:
+                self.lock.release()
+
+    def _execute(self) -> dict:
         settings, dataset, output = self.settings, self.dataset, self.output
         if self.skipped:
             skipped = ", ".join(map(printable, self.skipped[:3]))
@@ -155,7 +176,9 @@ class Run:
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
         announce("Evaluating the encoder before training.")
         before = after = self._evaluate(self.encoder, with_controls=not self.trains)
-        encoder = self._train(train)
+        encoder = train_encoder(
+            settings, self.encoder, train, output, self.watching, self.augmentation
+        )
         if self.trains:
             announce("Evaluating the trained encoder.")
             after = self._evaluate(encoder, with_controls=True)
@@ -224,55 +247,6 @@ class Run:
         evaluation.metrics["protocol"]["controls"] = list(settings.controls or ())
         return evaluation
 
-    def _train(self, train: FineGrainedDataset) -> CommonRationaleEncoder:
-        settings = self.settings
-        if settings.epochs == 0:
-            if settings.rationale == "on":
-                self._fit_branch(self.encoder, train, build_rationale(settings, len(train)))
-            return self.encoder
-        steps = len(train) // settings.batch_size
-        if settings.resume and state_path(self.output).is_file():
-            pretrainer = load_state(self.output)
-            first_epoch = int(pretrainer.optimizer.iterations) // steps
-        else:
-            pretrainer, first_epoch = build_pretrainer(settings, self.encoder, train), 0
-        if first_epoch < settings.epochs:
-            pretrain(
-                pretrainer,
-                train,
-                settings.image_size,
-                settings.batch_size,
-                settings.epochs,
-                first_epoch=first_epoch,
-                seed=settings.seed,
-                augmentation=self.augmentation,
-                cache=settings.cache,
-                callbacks=[*self.watching, Checkpoint(self.output)],
-                folder=state_path(self.output).parent,
-            )
-        self._draw_foregrounds(pretrainer, train)
-        if settings.refits:
-            self._fit_branch(pretrainer.encoder, train, pretrainer.rationale)
-        return pretrainer.encoder
-
-    def _draw_foregrounds(self, pretrainer: Pretrainer, train: FineGrainedDataset) -> None:
-        """Draws the objects as the views of the last epochs had them cut out."""
-        maps = read_maps(maps_path(state_path(self.output).parent))
-        if maps is not None and maps.size:
-            foregrounds = pretrainer.rationale.foregrounds
-            path = self.output / "foregrounds.png"
-            write_foregrounds(path, train, maps, foregrounds, self.settings.image_size)
-
-    def _fit_branch(
-        self, encoder: CommonRationaleEncoder, train: FineGrainedDataset, rationale: Rationale
-    ) -> None:
-        """Fits the branch to the backbone as it is now."""
-        announce("Fitting the rationale to the backbone as it is.")
-        settings = self.settings
-        shown = train.spread(MAX_IMAGES)
-        images = image_batches(shown, settings.image_size, settings.batch_size)
-        fit_rationale(encoder, images, rationale, seed=settings.seed)
-
 
 def run(settings: Settings, read: ReadDataset, **options) -> dict:
     """Pretrains an encoder on images alone and stores it as a preset.
@@ -280,28 +254,3 @@ def run(settings: Settings, read: ReadDataset, **options) -> dict:
     Arguments and errors are those of `Run.prepare`; returns what metrics.json holds.
     """
     return Run.prepare(settings, read, **options).execute()
-
-
-def main(
-    description: str,
-    read: ReadDataset,
-    build_backbone: Callable[[], keras.Model] | None = None,
-    augmentation: Augmentation | None = None,
-    **defaults,
-) -> dict:
-    """A recipe's whole program: flags, run, and mistakes told in one line.
-
-    Args:
-        description: the recipe's docstring, shown by `--help`.
-        read: as for `Run.prepare`.
-        build_backbone: as for `Run.prepare`.
-        augmentation: as for `Run.prepare`.
-        **defaults: the recipe's settings, by the names of `Settings`.
-    """
-    encodable_output()
-    settings = parse_settings(description, **defaults)
-    with in_one_line(ValueError, OSError, ImportError), plain_warnings():
-        prepared = Run.prepare(settings, read, build_backbone, augmentation)
-    output = shlex.quote(str(prepared.output))
-    with in_one_line(HubError, OSError, way_on=f"`resume` `output` {output}"):
-        return prepared.execute()

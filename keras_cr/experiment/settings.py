@@ -1,19 +1,22 @@
 """The settings of a run."""
 
 import dataclasses
+import math
 from typing import Any
 
 from keras_cr._numbers import as_sides, as_whole
 from keras_cr.experiment.options import (
-    named_rationale,
+    read_interval,
     typed_auxiliary,
     typed_objective_options,
-    typed_options,
 )
+from keras_cr.pretraining.divergence import check_on_nan
+from keras_cr.rationale.options import named_rationale, typed_options
 
 _LARGEST_SEED = 2**32 - 1  # that NumPy's generator for all takes
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZERS = ("sgd", "adamw", "lars")
+STRATEGIES = ("none", "mirrored", "multiworker")
 
 
 def _setting(
@@ -47,7 +50,8 @@ class Settings:
         backbone: `resnet18`, `resnet34`, `resnet50` or `squeezenet`; taken from `init` where that
             is a file or a preset.
         init: `none`, `imagenet`, a `.keras` file, another framework's checkpoint (`.pth`,
-            `.safetensors`, ...), or a preset's name, folder or handle.
+            `.safetensors`, ...; `hf://timm/convnext_tiny.fb_in1k`), a preset's name, folder or
+            handle, or what `CommonRationaleEncoder.from_backbone` loads (`dinov2_small`).
         objective: the self-supervised objective, a name of `keras_cr.pretraining.OBJECTIVES`.
         objective_options: arguments of its class that differ from its settings for small data
             (`small_data`), by name; None: none.
@@ -84,6 +88,9 @@ class Settings:
             is evaluated under; None: none.
         seed: of weights, order, views and the evaluation's draws.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        strategy: `none`: one device; `mirrored`: all GPUs of this machine, or the devices that
+            TensorFlow has been told of, each with its part of every batch. It changes nothing but
+            the last digits. `multiworker` is refused: Keras 3 can't.
         skip_bad: leave unreadable images out instead of stopping before training.
         max_pixels: pixels an image may have at most, as its header says; a larger one is refused,
             or left out with `skip_bad`, before it takes any memory. None is the data set's own, as
@@ -93,6 +100,11 @@ class Settings:
         monitor_every: epochs from one k-NN accuracy on training images to the next; 0 for none.
         tensorboard: write what is watched to `output`/tensorboard as well.
         publish: `hf://org/name` on the Hugging Face Hub, which gets the preset at the end, or None.
+        save_every: keeps the training's state within an epoch as well, every so many steps (`500`)
+            or minutes (`10min`); None: after each epoch alone.
+        on_nan: what becomes of a step whose loss or gradient is not finite: `stop` ends the run
+            there, before its state is kept; `skip` leaves everything as it was before the step,
+            and ends the run after ten in a row.
         resume: go on with the run in `output`.
     """
 
@@ -124,12 +136,15 @@ class Settings:
     controls: tuple[str, ...] | None = _setting(None, run=False)
     seed: int = _setting(0, arm=False, least=0)
     precision: str = "float32"
+    strategy: str = _setting("none", run=False, arm=False)
     skip_bad: bool = False
     max_pixels: int | None = None
     cache: str | None = _setting(None, run=False)
     monitor_every: int = _setting(0, run=False, least=0)
     tensorboard: bool = _setting(False, run=False)
     publish: str | None = _setting(None, run=False, arm=False)
+    save_every: str | None = _setting("15min", run=False, arm=False)
+    on_nan: str = _setting("stop", run=False)
     resume: bool = _setting(False, run=False, arm=False)
 
     def __post_init__(self):
@@ -138,9 +153,9 @@ class Settings:
             raise ValueError(f"`seed` must be {_LARGEST_SEED} or less. Received: {self.seed}")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"`max_pixels` must be 1 or more. Received: {self.max_pixels}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}")
+        self._check_rates()
         self._check_optimizer()
+        self._check_strategy()
         if self.resume and self.output is None:
             raise ValueError("`resume` needs `output`, the folder of the run to go on with.")
         if self.validation_fraction is not None and not 0 < self.validation_fraction < 1:
@@ -148,6 +163,9 @@ class Settings:
                 "`validation_fraction` must lie between 0 and 1. "
                 f"Received: {self.validation_fraction}"
             )
+        check_on_nan(self.on_nan)
+        if self.save_every is not None:
+            read_interval(self.save_every)
         if self.rationale_options is not None:
             self._check_rationale_options()
         self._check_objective_options()
@@ -167,6 +185,16 @@ class Settings:
                 raise ValueError(f"`{name}` must be {least} or more. Received: {number}")
             object.__setattr__(self, name, number)
 
+    def _check_rates(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"`learning_rate` must be positive and finite. Received: {self.learning_rate}"
+            )
+        for name in ("weight_decay", "backbone_lr_multiplier"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"`{name}` must be 0 or more, and finite. Received: {value}")
+
     def _check_optimizer(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(
@@ -184,11 +212,23 @@ class Settings:
                 "`final_weight_decay` needs optimizer='adamw' or optimizer='lars'. "
                 f"Received: optimizer={self.optimizer!r}"
             )
-        if not (self.weight_decay > 0 and self.final_weight_decay >= 0):
+        if not (self.weight_decay > 0 and 0 <= self.final_weight_decay < math.inf):
             raise ValueError(
                 "`final_weight_decay` must be 0 or more, and `weight_decay`, from which it is "
                 f"reached, above 0. Received: final_weight_decay={self.final_weight_decay}, "
                 f"weight_decay={self.weight_decay}"
+            )
+
+    def _check_strategy(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ValueError(
+                f"`strategy` must be one of {', '.join(STRATEGIES)}. Received: {self.strategy!r}"
+            )
+        if self.strategy == "multiworker":
+            raise ValueError(
+                "`strategy` can't be 'multiworker': Keras 3 does not train under TensorFlow's "
+                "MultiWorkerMirroredStrategy, whatever the model (keras-team/keras issue 20585). "
+                "Take strategy='mirrored', the devices of one machine."
             )
 
     def _check_rationale_options(self) -> None:
@@ -232,7 +272,13 @@ class Settings:
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""
-        values = dataclasses.asdict(self)
-        return {
-            f.name: values[f.name] for f in dataclasses.fields(self) if f.metadata.get("run", True)
-        }
+        return self._which(of_the_run=True)
+
+    def others(self) -> dict:
+        """The settings that a run that goes on may change, but for where it is and goes."""
+        places = ("output", "resume", "publish", "overwrite")
+        return {n: v for n, v in self._which(of_the_run=False).items() if n not in places}
+
+    def _which(self, of_the_run: bool) -> dict:
+        values, fields = dataclasses.asdict(self), dataclasses.fields(self)
+        return {f.name: values[f.name] for f in fields if f.metadata.get("run", True) == of_the_run}

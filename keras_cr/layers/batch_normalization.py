@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_cr._replicas import unshared
+
 
 @keras.saving.register_keras_serializable(package="keras_cr")
 class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
@@ -31,6 +33,7 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
         kept = self.momentum * ops.convert_to_tensor(self.moving_variance)
         outputs = super().call(inputs, training=training, mask=mask)
         count = _values_per_channel(inputs)
+        count = unshared(count) if self.synchronized else count
         added = ops.convert_to_tensor(self.moving_variance) - kept
         self.moving_variance.assign(kept + added * (count / ops.maximum(count - 1.0, 1.0)))
         return outputs

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_cr._replicas import gather
+
 _AXES = {"image": (1, 2), "batch": (0, 1, 2)}
 
 
@@ -11,7 +13,7 @@ def min_max_normalize(maps, over: str = "image", epsilon: float = 1e-7):
     Args:
         maps: scores, shape `(B, H, W)`, a float dtype of 32 bits or more.
         over: `"image"` takes minimum and maximum for each image on its own; `"batch"` takes them
-            over the whole batch, as the authors' release does.
+            over the whole batch, of all replicas, as the authors' release does.
         epsilon: added to the divisor; a constant map becomes all zeros.
 
     Returns:
@@ -22,6 +24,10 @@ def min_max_normalize(maps, over: str = "image", epsilon: float = 1e-7):
     """
     if over not in _AXES:
         raise ValueError(f"`over` must be 'image' or 'batch'. Received: over={over!r}")
-    axes = _AXES[over]
-    shifted = maps - ops.min(maps, axis=axes, keepdims=True)
-    return shifted / (epsilon + ops.max(shifted, axis=axes, keepdims=True))
+    shifted = maps - _extreme(ops.min, maps, over)
+    return shifted / (epsilon + _extreme(ops.max, shifted, over))
+
+
+def _extreme(function, maps, over: str):
+    found = function(maps, axis=_AXES[over], keepdims=True)
+    return function(gather(found), axis=0, keepdims=True) if over == "batch" else found

@@ -6,6 +6,7 @@ from keras import ops
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr.layers.batch_normalization import UnbiasedBatchNormalization
 from keras_cr.layers.min_max import min_max_normalize
+from keras_cr.layers.reproducible_uniform import ReproducibleUniform
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -27,7 +28,7 @@ class RationaleBranch(keras.layers.Layer):
         normalization: `"image"` normalises each map on its own; `"batch"` takes minimum and maximum
             over the whole batch, as the authors' release does (an image's map then depends on its
             neighbours in the batch).
-        seed: seed of the detectors' initial weights.
+        seed: seed of the detectors' initial weights, which are the same under every backend.
         **kwargs: as for `keras.layers.Layer`.
 
     Input shape:
@@ -47,7 +48,7 @@ class RationaleBranch(keras.layers.Layer):
     TensorShape([2, 7, 7])
     """
 
-    def __init__(self, num_detectors: int = 32, normalization: str = "image", seed=None, **kwargs):
+    def __init__(self, num_detectors: int = 1, normalization: str = "image", seed=None, **kwargs):
         super().__init__(**kwargs)
         if normalization not in ("image", "batch"):
             raise ValueError(
@@ -69,9 +70,7 @@ class RationaleBranch(keras.layers.Layer):
             1,
             use_bias=False,
             data_format="channels_last",
-            kernel_initializer=keras.initializers.VarianceScaling(
-                1 / 3, mode="fan_in", distribution="uniform", seed=self.seed
-            ),
+            kernel_initializer=ReproducibleUniform(1 / 3, seed=self.seed),
             dtype=self.dtype_policy,
             name="detectors",
         )

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_cr.models.imagenet import load_imagenet_weights
 from keras_cr.models.resnet import resnet18, resnet34, resnet50
 from keras_cr.models.squeezenet import squeezenet
 
@@ -13,18 +14,27 @@ BACKBONES = {
 }
 
 
-def backbone_from_name(name: str, **kwargs) -> keras.Model:
+def backbone_from_name(name: str, weights: str | None = None, **kwargs) -> keras.Model:
     """Builds a backbone by its name.
 
     Args:
         name: one of `"resnet18"`, `"resnet34"`, `"resnet50"`, `"squeezenet"`.
+        weights: `"imagenet"`, or None for random ones. A ResNet's are torchvision's first
+            (IMAGENET1K_V1, BSD-3-Clause; 45 to 98 MB), downloaded once and checked by their sha256;
+            SqueezeNet's come with the package.
         **kwargs: as for `ResNet` and `SqueezeNet`: `seed`, `dtype`, `input_shape`, ...
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, `weights` is neither, or what was downloaded is damaged.
+        OSError: the weights can't be downloaded.
     """
     if name not in BACKBONES:
         raise ValueError(
             f"`backbone` must be a Keras model or one of {sorted(BACKBONES)}. Received: {name!r}"
         )
-    return BACKBONES[name](**kwargs)
+    if weights not in ("imagenet", None):
+        raise ValueError(f"`weights` must be 'imagenet' or None. Received: {weights!r}")
+    backbone = BACKBONES[name](**kwargs)
+    if weights == "imagenet":
+        load_imagenet_weights(backbone)
+    return backbone

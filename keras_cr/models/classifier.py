@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
+from keras_cr._replicas import synchronized
 from keras_cr.layers import EmbeddingStandardization
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.labelled_model import LabelledImageModel, labelled_embeddings
@@ -148,7 +149,8 @@ class CommonRationaleClassifier(LabelledImageModel):
             return super().train_step(*args)
         self._steps_itself = True
         try:
-            with learning_rate_multipliers([(self.encoder, self.encoder_lr_multiplier)]):
+            multipliers = [(self.encoder, self.encoder_lr_multiplier)]
+            with synchronized(self), learning_rate_multipliers(multipliers):
                 return super().train_step(*args)
         finally:
             self._steps_itself = False
@@ -229,6 +231,7 @@ class CommonRationaleClassifier(LabelledImageModel):
         cache_dir: str | None = None,
         local_files_only: bool = False,
         train: str | None = None,
+        backbone=None,
     ) -> "CommonRationaleClassifier":
         """Puts a new head on a pretrained encoder, or loads a saved classifier.
 
@@ -241,6 +244,7 @@ class CommonRationaleClassifier(LabelledImageModel):
             load_weights: as for `CommonRationaleEncoder.from_preset`, and so on to
                 `local_files_only`.
             train: as for the class.
+            backbone: as for `CommonRationaleEncoder.from_preset`.
         """
         from keras_cr.presets import load_preset
 
@@ -255,6 +259,7 @@ class CommonRationaleClassifier(LabelledImageModel):
             token=token,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
+            backbone=backbone,
         )
         if isinstance(model, cls) and num_classes is None:
             if train is not None:

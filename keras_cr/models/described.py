@@ -7,10 +7,19 @@ class Described(keras.Model):
     """A functional model whose config is its constructor's arguments.
 
     `keras.Model`'s own would list every layer. A subclass names what it has beside `input_shape`,
-    `seed`, `dtype`, `name` and `trainable`, and keeps each under its name.
+    `seed`, `dtype`, `name` and `trainable`, and keeps them with `keep` once it is built.
     """
 
     arguments: tuple[str, ...] = ()
+
+    def keep(self, seed: int | None, dtype, trainable: bool, **arguments) -> None:
+        """Keeps what the model was built with, each under its name."""
+        for name, value in arguments.items():
+            setattr(self, name, value)
+        self.seed = seed
+        if dtype is not None:
+            self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.trainable = trainable  # now that there are layers to pass it on to
 
     def get_config(self):
         own = {name: _plain(getattr(self, name)) for name in self.arguments}

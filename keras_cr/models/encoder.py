@@ -1,14 +1,23 @@
 """The encoder: a backbone, the rationale branch, and pooling by the rationale."""
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import plain_seed, sides
 from keras_cr.layers import RationaleBranch, RationalePooling
+from keras_cr.models.adapt import adapt_backbone, check_class_token
 from keras_cr.models.backbones import backbone_from_name
+from keras_cr.models.families import licence_of
 from keras_cr.models.image_model import ImageModel
 from keras_cr.models.inputs import in_colour
+from keras_cr.models.map_shape import feature_map_shape
 from keras_cr.models.map_size import MapSize
+from keras_cr.models.open_backbone import Opened, open_backbone
+from keras_cr.presets.backbone_source import BackboneSource
 
 POOLINGS = ("rationale", "average", "concat")
 
@@ -25,27 +34,38 @@ class CommonRationaleEncoder(ImageModel):
     Args:
         backbone: a Keras model from RGB 0..255 to a 4-D feature map `(B, h, w, C)` (from
             `keras_cr.models`, keras.applications, keras_hub, keras_cv, or your own), or a name:
-            `"resnet18"`, `"resnet34"`, `"resnet50"`, `"squeezenet"` (random weights).
-        num_detectors: number of 1x1 detectors in the branch, `K` in the paper.
+            `"resnet18"`, `"resnet34"`, `"resnet50"`, `"squeezenet"`.
+        num_detectors: number of 1x1 detectors in the branch, `K` in the paper, which has 32.
         pooling: `"rationale"`, `"average"`, or `"concat"` (both, one after the other).
         image_size: side of the images in pixels, or `(H, W)`. If given, the map's size is checked
             at once.
+        concat_class_token: whether the backbone's class token joins the embedding: behind what is
+            pooled, both of unit length, and of unit length together. The backbone must have one,
+            see `keras_cr.models.adapt_backbone`. Pretraining and the rationale see the map alone.
         seed: seed of the initial weights.
+        weights: of a backbone by name: `"imagenet"`, see `backbone_from_name`, or None for random
+            ones.
+        backbone_source: where the backbone's weights come from, as `load_backbone` returns it
+            beside the model; also an attribute. `save_to_preset(..., backbone="reference")` needs
+            it, and compares the weights with it.
         **kwargs: as for `keras.Model`.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255, any numeric dtype; see `ImageModel`.
 
     Output shape:
-        `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"`.
+        `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"`; with a class token its channels
+        more.
 
     Raises:
         ValueError: the backbone does not end in a 4-D feature map with known channels, the map has
-            a single place at the given size, or an argument has an unknown value.
+            a single place at the given size, there is no class token to join, `weights` are for a
+            model, or an argument has an unknown value.
+        OSError: `weights` can't be downloaded.
 
     Example:
 
-    >>> encoder = CommonRationaleEncoder("resnet50")
+    >>> encoder = CommonRationaleEncoder("resnet50", weights="imagenet")
     >>> embedding = encoder(images)
     >>> maps = encoder.encode(images)["rationale"]
     """
@@ -55,23 +75,35 @@ class CommonRationaleEncoder(ImageModel):
     def __init__(
         self,
         backbone: keras.Model | str,
-        num_detectors: int = 32,
+        num_detectors: int = 1,
         pooling: str = "rationale",
         image_size: int | tuple[int, int] | None = None,
         seed: int | None = None,
+        backbone_source: BackboneSource | Mapping | None = None,
+        concat_class_token: bool = False,
+        weights: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.backbone_source = BackboneSource.of(backbone_source)
         seed = plain_seed(seed)
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
         if isinstance(backbone, str):
-            backbone = backbone_from_name(backbone, seed=seed, dtype=self.dtype_policy)
+            backbone = backbone_from_name(backbone, weights, seed=seed, dtype=self.dtype_policy)
+        elif weights is not None:
+            raise ValueError(
+                "`weights` is for a backbone by name, and a model has its own. Received: "
+                f"weights={weights!r}"
+            )
         self.image_size = None if image_size is None else sides("image_size", image_size)
         self._map_size = MapSize(backbone)
-        map_shape = _feature_map_shape(self._map_size, self.image_size)
+        map_shape = feature_map_shape(self._map_size, self.image_size)
+        if concat_class_token:
+            check_class_token(backbone)
         self.backbone = backbone
         self.pooling = pooling
+        self.concat_class_token = bool(concat_class_token)
         self.seed = seed
         self.branch = RationaleBranch(
             num_detectors, seed=seed, dtype=self.dtype_policy, name="branch"
@@ -86,12 +118,27 @@ class CommonRationaleEncoder(ImageModel):
         """Number of channels of the feature map, `C`."""
         return self.branch.detectors.kernel.shape[-2]
 
+    @property
+    def backbone_licence(self) -> str | None:
+        """The licence of the weights that the backbone started from, where it is known."""
+        return getattr(self.backbone_source, "licence", None) or licence_of(self.backbone)
+
     def feature_map(self, images, training=False):
         """The backbone's feature map of RGB 0..255 images, shape `(B, h, w, C)`.
 
         Raises:
             ValueError: the images are not 4-D, or their map has no place or a single one.
         """
+        return self.backbone(self._prepared(images), training=training)
+
+    def _map_and_token(self, images, training=False) -> tuple:
+        """The feature map, and the class token `(B, C)` where it joins the embedding, or None."""
+        if not self.concat_class_token:
+            return self.feature_map(images, training=training), None
+        return self.backbone.map_and_class_token(self._prepared(images), training=training)
+
+    def _prepared(self, images):
+        """Images of a size that the backbone takes, in the compute dtype."""
         known = getattr(images.shape, "rank", 4) is not None  # of a tensor that is traced
         if not known or len(images.shape) != 4:
             raise ValueError(
@@ -100,7 +147,7 @@ class CommonRationaleEncoder(ImageModel):
             )
         self._map_size.check(*images.shape[1:3])
         images = self._map_size.guarded(in_colour(images))
-        return self.backbone(ops.cast(images, self.compute_dtype), training=training)
+        return ops.cast(images, self.compute_dtype)
 
     def encode(self, images) -> dict:
         """Everything the encoder sees in a batch of images, in inference mode.
@@ -110,42 +157,119 @@ class CommonRationaleEncoder(ImageModel):
 
         Returns:
             A dict: `embedding` (as from calling the encoder), `average_embedding` `(B, C)` (plain
-            average pooling, unit length), `rationale` `(B, h, w)` in 0..1, `detections`
+            average pooling, unit length, joined by the class token where the embedding is),
+            `rationale` `(B, h, w)` in 0..1, `detections`
             `(B, h, w, K)` (every detector's normalised response; it fires where that is positive)
             and `feature_map` `(B, h, w, C)`.
         """
-        feature_map = self.feature_map(ops.convert_to_tensor(self.check_images(images)))
+        images = ops.convert_to_tensor(self.check_images(images))
+        feature_map, class_token = self._map_and_token(images)
         detections = self.branch.scores(feature_map)
         rationale = self.branch.combine(detections)
         return {
-            "embedding": self.embed(feature_map, rationale),
-            "average_embedding": self.pool(feature_map),
+            "embedding": self.embed(feature_map, rationale, class_token),
+            "average_embedding": _joined(self.pool(feature_map), class_token),
             "rationale": rationale,
             "detections": detections,
             "feature_map": feature_map,
         }
 
-    def embed(self, feature_map, rationale):
-        """Pools a feature map into the embedding that `pooling` names, of unit length."""
-        if self.pooling == "average":
-            return self.pool(feature_map)
-        if self.pooling == "rationale":
-            return self.pool(feature_map, rationale)
-        both = [self.pool(feature_map, rationale), self.pool(feature_map)]
-        return ops.concatenate(both, axis=-1) / 2**0.5
+    def embed(self, feature_map, rationale, class_token=None):
+        """Pools a feature map into the embedding that `pooling` names, of unit length.
+
+        Args:
+            feature_map: `(B, h, w, C)`.
+            rationale: `(B, h, w)`.
+            class_token: `(B, C)`, what joins it, or None.
+        """
+        weights = (None,) if self.pooling == "average" else (rationale,)
+        if self.pooling == "concat":
+            weights = (rationale, None)
+        pooled = [self.pool(feature_map, each) for each in weights]
+        pooled = pooled[0] if len(pooled) == 1 else ops.concatenate(pooled, axis=-1) / 2**0.5
+        return _joined(pooled, class_token)
+
+    def embedding_and_map(self, images, training=False) -> dict:
+        """The `embedding` `(B, C)` and the `map` `(B, h, w)`, the rationale, in training too."""
+        feature_map, class_token = self._map_and_token(images, training=training)
+        rationale = self.branch(feature_map, training=training)
+        return {"embedding": self.embed(feature_map, rationale, class_token), "map": rationale}
 
     def call(self, images, training=False):
-        feature_map = self.feature_map(images, training=training)
-        return self.embed(feature_map, self.branch(feature_map, training=training))
+        return self.embedding_and_map(images, training=training)["embedding"]
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.channels * (2 if self.pooling == "concat" else 1))
+        channels = self.channels * (2 if self.pooling == "concat" else 1)
+        channels += self.backbone.class_token_size if self.concat_class_token else 0
+        return (input_shape[0], channels)
 
     def save_to_preset(self, folder, **details):
         """Writes the encoder as a preset folder; see `keras_cr.presets.save_preset`."""
         from keras_cr.presets import save_preset
 
         return save_preset(self, folder, **details)
+
+    @classmethod
+    def from_backbone(
+        cls,
+        model: keras.Model | str | os.PathLike,
+        image_size: int | tuple[int, int] | None = None,
+        concat_class_token: bool = False,
+        level: str | None = None,
+        normalization: Any = "auto",
+        load_weights: bool = True,
+        dtype: Any = None,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | None = None,
+        local_files_only: bool = False,
+        **kwargs,
+    ) -> "CommonRationaleEncoder":
+        """Makes an encoder of another package's backbone, whose branch is still to be fitted.
+
+        Args:
+            model: a Keras model as `keras_cr.models.adapt_backbone` takes it; what
+                `keras_cr.models.load_backbone` loads, whose source the encoder keeps: a folder
+                that KerasHub saved, `"hf://org/name"`, a `.keras` file, a preset of this package;
+                or a preset of KerasHub by name (`"dinov2_small"`).
+            image_size: side of the images in pixels, or `(H, W)`. None takes what the backbone was
+                built for.
+            concat_class_token: as for the encoder.
+            level, normalization: as for `adapt_backbone`.
+            load_weights: False gives fresh weights; for what is loaded by name.
+            dtype: dtype policy of the encoder, and of a backbone that is loaded by name.
+            revision, token, cache_dir, local_files_only: as for `load_backbone`.
+            **kwargs: as for the encoder: `num_detectors`, `pooling`, `seed`.
+
+        Raises:
+            ValueError, ImportError: as `adapt_backbone` and `load_backbone`.
+
+        Example:
+
+        >>> encoder = CommonRationaleEncoder.from_backbone("dinov2_small", image_size=224)
+        >>> fit_rationale(encoder, image_batches(train, 224, 64))
+        """
+        if isinstance(model, keras.Model):
+            opened = Opened(model)
+        else:
+            size = None if image_size is None else sides("image_size", image_size)
+            places = {"revision": revision, "token": token, "cache_dir": cache_dir}
+            places["local_files_only"] = local_files_only
+            opened = open_backbone(model, size, load_weights, dtype, **places)
+        normalization = opened.normalization if normalization == "auto" else normalization
+        backbone = adapt_backbone(
+            opened.model, image_size, concat_class_token, level, normalization
+        )
+        if image_size is None:
+            image_size = MapSize(backbone).fixed
+        return cls(
+            backbone,
+            image_size=image_size,
+            concat_class_token=concat_class_token,
+            dtype=dtype,
+            backbone_source=opened.source,
+            **kwargs,
+        )
 
     @classmethod
     def from_preset(
@@ -157,6 +281,7 @@ class CommonRationaleEncoder(ImageModel):
         token: str | None = None,
         cache_dir: str | None = None,
         local_files_only: bool = False,
+        backbone=None,
     ) -> "CommonRationaleEncoder":
         """Loads a pretrained encoder; see `keras_cr.presets.load_preset`.
 
@@ -168,6 +293,7 @@ class CommonRationaleEncoder(ImageModel):
             token: access token of the Hub.
             cache_dir: where the Hub's files are kept.
             local_files_only: use what is on this machine and ask no server.
+            backbone: for a preset without a backbone, a place of its files, or the model.
         """
         from keras_cr.presets import load_preset
 
@@ -180,57 +306,24 @@ class CommonRationaleEncoder(ImageModel):
             token=token,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
+            backbone=backbone,
         )
 
     def get_config(self):
+        source = self.backbone_source
         return super().get_config() | {
             "num_detectors": self.num_detectors,
             "pooling": self.pooling,
             "image_size": self.image_size,
             "seed": self.seed,
+            **({"backbone_source": source.as_dict()} if source else {}),
+            "concat_class_token": self.concat_class_token,
         }
 
 
-def _feature_map_shape(map_size, image_size):
-    """The backbone's output shape; refuses what can't carry a rationale."""
-    backbone = map_size.backbone
-    if not isinstance(backbone, keras.Model):
-        raise ValueError(f"`backbone` must be a Keras model or a name. Received: {backbone!r}")
-    _check_channels_last(backbone)
-    if image_size is not None:
-        map_size.check(*image_size)
-    try:
-        shape = backbone.output_shape
-    except (AttributeError, ValueError):  # a subclassed model
-        shape = None
-    if image_size is not None or shape is None:
-        height, width = image_size or (224, 224)
-        outputs = backbone(keras.Input(batch_shape=(1, height, width, 3)))
-        shape = getattr(outputs, "shape", outputs)
-    if not isinstance(shape, tuple) or len(shape) != 4:
-        raise ValueError(
-            "`backbone` must end in one 4-D feature map (B, h, w, C): leave out its classifier "
-            "and pooling (include_top=False, pooling=None). "
-            f"Received a model {backbone.name!r} with output shape {shape}"
-        )
-    if shape[-1] is None:
-        raise ValueError(
-            f"`backbone` must end in a known number of channels. Received output shape {shape}"
-        )
-    if image_size is None and shape[1:3] == (1, 1):
-        map_size.check(*backbone.input_shape[1:3])
-    return shape
-
-
-def _check_channels_last(backbone):
-    """Refuses a backbone of images `(3, H, W)`, as Keras builds them under "channels_first"."""
-    try:
-        shape = backbone.input_shape
-    except (AttributeError, ValueError):  # a subclassed model
-        return
-    if isinstance(shape, tuple) and len(shape) == 4 and shape[1] == 3 and shape[-1] != 3:
-        raise ValueError(
-            "`backbone` must take images (H, W, 3): build it after "
-            "keras.config.set_image_data_format('channels_last'). "
-            f"Received a model {backbone.name!r} with input shape {shape}"
-        )
+def _joined(embedding, class_token):
+    """An embedding and a class token behind it, both of unit length, scaled to unit length."""
+    if class_token is None:
+        return embedding
+    token = ops.normalize(ops.cast(class_token, embedding.dtype), axis=-1, epsilon=1e-12)
+    return ops.concatenate([embedding, token], axis=-1) / 2**0.5

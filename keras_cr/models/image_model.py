@@ -10,9 +10,12 @@ from typing import Any
 
 import keras
 
+from keras_cr._replicas import predict_on_batch
+from keras_cr.models.backbone_reader import read_backbone
 from keras_cr.models.inputs import Seen, checked_images
 from keras_cr.models.layer_changes import change_layers, layer_changes, set_trainable
 from keras_cr.models.map_size import MapSize
+from keras_cr.models.onnx_export import check_onnx, teach_erfc
 from keras_cr.models.streams import images_of
 from keras_cr.models.watch import Watch, raising
 from keras_cr.presets.registry import PresetsOfClass
@@ -101,7 +104,8 @@ class ImageModel(keras.Model):
 
     @functools.wraps(keras.Model.predict_on_batch)
     def predict_on_batch(self, x):
-        return super().predict_on_batch(self.check_images(x, "x"))
+        x = self.check_images(x, "x")
+        return predict_on_batch(self, super().predict_on_batch, x)
 
     def _watched(self, method, *args, **kwargs):
         """Calls `fit`, `evaluate` or `predict` of Keras with images that are checked."""
@@ -134,6 +138,11 @@ class ImageModel(keras.Model):
         except BaseException:
             self.train_function = self.test_function = self.predict_function = None
             raise
+
+    @staticmethod
+    def read_backbone(converter: str, path: Path, size: tuple | None = None) -> keras.Model:
+        """Builds a backbone of files that have been checked; see `load_backbone`."""
+        return read_backbone(converter, path, size)
 
     def get_config(self):
         changes = layer_changes(self)
@@ -185,9 +194,11 @@ class ImageModel(keras.Model):
         if input_signature is None:
             height, width = self.image_size or (None, None)
             input_signature = [keras.InputSpec(shape=(None, height, width, 3), dtype="float32")]
+        if format == "onnx":
+            teach_erfc()
         super().export(filepath, format, verbose, input_signature, **kwargs)
         if format == "onnx":
-            _check_inputs(Path(filepath), len(input_signature))
+            check_onnx(Path(filepath), self, input_signature)
 
     def _check_float32(self, format: str) -> None:
         for layer in (self, *self.layers):
@@ -197,17 +208,3 @@ class ImageModel(keras.Model):
                     f"from_preset(..., dtype='float32'). Received: {layer.name!r} computes in "
                     f"{layer.compute_dtype}"
                 )
-
-
-def _check_inputs(path: Path, expected: int) -> None:
-    """Removes an ONNX file that asks for more than images, and says so."""
-    import onnx
-
-    names = [entry.name for entry in onnx.load(path, load_external_data=False).graph.input]
-    if len(names) > expected:
-        path.unlink()
-        raise ValueError(
-            "A layer's constants became inputs of the ONNX file: keras.layers.Normalization does "
-            "that; put keras.layers.Rescaling in its place, or use `format='tf_saved_model'`. "
-            f"Received: inputs {names}"
-        )

@@ -33,10 +33,16 @@ class MapSize:
         """Refuses a size whose map has no place to weigh, or a single one; None is not looked at.
 
         Raises:
-            ValueError: it is too small for the backbone.
+            ValueError: it is too small for the backbone, or another than the backbone's only one.
         """
         if height is None or width is None:
             return
+        if self.fixed not in (None, (height, width)):
+            raise ValueError(
+                f"Images must be of {self.fixed} pixels for the backbone {self.backbone.name!r}, "
+                "which was built for that size: resize them, or give adapt_backbone the "
+                f"`image_size` you need, where that is possible. Received: {(height, width)}"
+            )
         found = self.of(height, width)
         if found is None or found == (1, 1):
             places, size = ("none", "no map") if found is None else ("only one", "map 1 x 1")
@@ -47,12 +53,22 @@ class MapSize:
             )
 
     @property
+    def fixed(self) -> tuple[int, int] | None:
+        """Height and width of the only images that the backbone takes; None where it takes any."""
+        try:
+            shape = self.backbone.input_shape
+        except (AttributeError, ValueError):  # a subclassed model
+            return None
+        sides = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else (None,)
+        return None if None in sides else tuple(sides)
+
+    @property
     def smallest(self) -> int:
         """Side in pixels from which a square image's map has several places."""
-        return self._smallest()[1]
+        return max(self.fixed or (self._smallest()[1],))
 
     def guarded(self, images):
-        """The same images; in a graph of TensorFlow that takes any size, too small ones end it.
+        """The same images; in a graph of TensorFlow that takes any size, wrong ones end it.
 
         Raises:
             tf.errors.InvalidArgumentError: when the graph runs.
@@ -63,14 +79,18 @@ class MapSize:
             return images
         import tensorflow as tf
 
-        least, several = self._smallest()
         sides = tf.shape(images)[1:3]
-        large = tf.reduce_all(sides >= least) & tf.reduce_any(sides >= several)
-        told = (
-            "A rationale weighs the places of a feature map, and this backbone has none or only "
-            f"one for such small images. Use images of {several} pixels or more. Received:"
-        )
-        with tf.control_dependencies([tf.debugging.Assert(large, [told, sides])]):
+        if self.fixed:
+            right = tf.reduce_all(sides == self.fixed)
+            told = f"Images must be of {self.fixed} pixels for this backbone. Received:"
+        else:
+            least, several = self._smallest()
+            right = tf.reduce_all(sides >= least) & tf.reduce_any(sides >= several)
+            told = (
+                "A rationale weighs the places of a feature map, and this backbone has none or "
+                f"only one for such small images. Use images of {several} pixels or more. Received:"
+            )
+        with tf.control_dependencies([tf.debugging.Assert(right, [told, sides])]):
             return tf.identity(images)
 
     def _smallest(self) -> tuple[int, int]:

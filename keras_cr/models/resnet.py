@@ -1,14 +1,12 @@
-"""ResNet-18, 34 and 50 as torchvision defines them."""
+"""ResNets as torchvision defines them."""
 
 import keras
 from keras import layers
 
 from keras_cr._numbers import plain_seed, whole_number
-from keras_cr.layers import ChannelRescaling, UnbiasedBatchNormalization
+from keras_cr.models.building import Builder
 from keras_cr.models.described import Described
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from keras_cr.models.normalization import IMAGENET_MEAN, IMAGENET_STD, centered
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -29,6 +27,10 @@ class ResNet(Described):
             values. False: the caller passes normalised images.
         max_pool: whether max pooling halves the map after the first convolution. torchvision's
             networks have it; the LCR release's BYOL leaves it out.
+        groups, group_width: groups of a bottleneck's 3x3 convolution, and the channels of each in
+            the first stage of a network of width 64: 32 and 4 in ResNeXt-50 (32x4d), 1 and 128 in
+            Wide ResNet-50-2. TensorFlow can't train several groups on a CPU.
+        mean, std: what `normalize_images` takes off and divides by, as shares of 255.
         input_shape: `(H, W, 3)`, `H` and `W` may be None.
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
@@ -47,7 +49,10 @@ class ResNet(Described):
     TensorShape([8, 7, 7, 2048])
     """
 
-    arguments = ("blocks", "bottleneck", "width", "normalize_images", "max_pool")
+    arguments = (
+        *("blocks", "bottleneck", "width", "normalize_images", "max_pool"),
+        *("groups", "group_width", "mean", "std"),
+    )
 
     def __init__(
         self,
@@ -61,18 +66,23 @@ class ResNet(Described):
         name: str = "resnet",
         trainable: bool = True,
         max_pool: bool = True,
+        groups: int = 1,
+        group_width: int = 64,
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
     ):
         blocks = tuple(whole_number("blocks", count) for count in blocks)
         width, seed = whole_number("width", width), plain_seed(seed)
-        build = _Builder(dtype, seed)
+        groups, group_width = (
+            whole_number("groups", groups),
+            whole_number("group_width", group_width),
+        )
+        mean, std = tuple(mean), tuple(std)
+        build = _Blocks(groups, group_width, dtype=dtype, seed=seed)
         inputs = keras.Input(tuple(input_shape), name="images")
         x = inputs
         if normalize_images:
-            # Not layers.Normalization, whose constants an ONNX export turns into inputs.
-            means = [-255 * value for value in IMAGENET_MEAN]
-            scales = [1 / (255 * value) for value in IMAGENET_STD]
-            x = ChannelRescaling(1.0, means, dtype=dtype, name="center_images")(x)
-            x = ChannelRescaling(scales, dtype=dtype, name="normalize_images")(x)
+            x = centered(x, mean, std, dtype)
         x = build.convolution(x, width, 7, stride=2, name="conv1")
         x = build.relu(build.batch_norm(x, "bn1"), "relu")
         if max_pool:
@@ -85,53 +95,37 @@ class ResNet(Described):
                 stride = 2 if stage > 0 and number == 0 else 1
                 x = block(x, width * 2**stage, stride, f"layer{stage + 1}_{number}")
         super().__init__(inputs, x, name=name)
-        self.blocks = blocks
-        self.bottleneck = bottleneck
-        self.width = width
-        self.normalize_images = normalize_images
-        self.max_pool = max_pool
-        self.seed = seed
-        if dtype is not None:
-            self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.trainable = trainable  # now that there are layers to pass it on to
+        self.keep(
+            seed,
+            dtype,
+            trainable,
+            blocks=blocks,
+            bottleneck=bottleneck,
+            width=width,
+            normalize_images=normalize_images,
+            max_pool=max_pool,
+            groups=groups,
+            group_width=group_width,
+            mean=mean,
+            std=std,
+        )
 
 
-class _Builder:
-    """Adds layers under one dtype policy, with a seed of its own for every convolution."""
+class _Blocks(Builder):
+    """A residual network's blocks.
 
-    def __init__(self, dtype, seed):
-        self.dtype = dtype
-        self.seeds = None if seed is None else iter(range(1000 * seed, 1000 * seed + 1000))
+    Args:
+        groups: of a bottleneck's 3x3 convolution.
+        group_width: channels of each group for a block of 64 channels; more for wider ones.
+        **kwargs: as for `Builder`.
+    """
 
-    def convolution(self, x, filters, kernel, stride=1, name=None):
-        pad = kernel // 2
-        if stride > 1 and pad:
-            # Keras' "same" pads a strided convolution at the far side only; torchvision both sides.
-            x = layers.ZeroPadding2D(
-                pad, data_format="channels_last", dtype=self.dtype, name=f"{name}_pad"
-            )(x)
-        return layers.Conv2D(
-            filters,
-            kernel,
-            stride,
-            padding="valid" if stride > 1 else "same",
-            use_bias=False,
-            data_format="channels_last",
-            kernel_initializer=keras.initializers.VarianceScaling(
-                2.0,
-                mode="fan_out",
-                distribution="untruncated_normal",
-                seed=None if self.seeds is None else next(self.seeds),
-            ),
-            dtype=self.dtype,
-            name=name,
-        )(x)
-
-    def batch_norm(self, x, name):
-        return UnbiasedBatchNormalization(dtype=self.dtype, name=name)(x)
+    def __init__(self, groups: int, group_width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.groups, self.group_width = groups, group_width
 
     def relu(self, x, name):
-        return layers.ReLU(dtype=self.dtype, name=name)(x)
+        return self.activation(x, "relu", name)
 
     def shortcut(self, x, filters, stride, name):
         if stride == 1 and x.shape[-1] == filters:
@@ -140,8 +134,7 @@ class _Builder:
         return self.batch_norm(x, f"{name}_downsample_1")
 
     def join(self, x, shortcut, name):
-        x = layers.Add(dtype=self.dtype, name=f"{name}_add")([x, shortcut])
-        return self.relu(x, f"{name}_relu")
+        return self.relu(self.add(x, shortcut, f"{name}_add"), f"{name}_relu")
 
     def basic(self, x, width, stride, name):
         y = self.convolution(x, width, 3, stride, f"{name}_conv1")
@@ -150,9 +143,10 @@ class _Builder:
         return self.join(y, self.shortcut(x, width, stride, name), name)
 
     def bottleneck(self, x, width, stride, name):
-        y = self.convolution(x, width, 1, 1, f"{name}_conv1")
+        inner = width * self.group_width // 64 * self.groups  # as torchvision rounds it
+        y = self.convolution(x, inner, 1, 1, f"{name}_conv1")
         y = self.relu(self.batch_norm(y, f"{name}_bn1"), f"{name}_relu1")
-        y = self.convolution(y, width, 3, stride, f"{name}_conv2")
+        y = self.convolution(y, inner, 3, stride, f"{name}_conv2", groups=self.groups)
         y = self.relu(self.batch_norm(y, f"{name}_bn2"), f"{name}_relu2")
         y = self.batch_norm(self.convolution(y, 4 * width, 1, 1, f"{name}_conv3"), f"{name}_bn3")
         return self.join(y, self.shortcut(x, 4 * width, stride, name), name)

@@ -104,13 +104,9 @@ class SqueezeNet(Described):
             ]
             x = layers.Concatenate(dtype=dtype, name=f"fire{number}")(sides)
         super().__init__(inputs, x, name=name)
-        self.fires = fires
-        self.width = width
-        self.normalize_images = normalize_images
-        self.seed = seed
-        if dtype is not None:
-            self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.trainable = trainable  # now that there are layers to pass it on to
+        self.keep(
+            seed, dtype, trainable, fires=fires, width=width, normalize_images=normalize_images
+        )
 
 
 def squeezenet(**kwargs) -> SqueezeNet:

@@ -6,7 +6,9 @@ a model is imported when it is first used.
 
 import importlib
 
+from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.errors import (
+    BackboneError,
     CardError,
     CheckpointError,
     CorruptPresetError,
@@ -35,12 +37,15 @@ from keras_cr.presets.schema import validate_card
 from keras_cr.presets.store import home, store_path, stored_presets
 
 _LATER = {  # what needs Keras or reads large files, and the module it is in
+    "digest": "backbone_weights",
     "load_preset": "load",
     "save_preset": "save",
     "verify_preset": "verify",
 }
 
 __all__ = [
+    "BackboneError",
+    "BackboneSource",
     "Card",
     "CardError",
     "CheckpointError",
@@ -65,6 +70,7 @@ __all__ = [
     "WrongClassError",
     "card",
     "cards",
+    "digest",
     "home",
     "list_presets",
     "load_preset",

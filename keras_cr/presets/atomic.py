@@ -77,7 +77,7 @@ def staging(folder: Path) -> Iterator[Path]:
             folder.parent.mkdir(parents=True, exist_ok=True)
             restore(folder)
             place = folder if folder.is_dir() else folder.parent
-            _sweep(place)
+            sweep(place)
             new = place / f".keras-cr.new-{time.time_ns():016x}-{secrets.token_hex(4)}"
             new.mkdir()
         except OSError as error:
@@ -189,11 +189,16 @@ def _finish(new: Path, folder: Path) -> None:
     _sync_folder(folder)
 
 
-def _sweep(place: Path) -> None:
-    """Deletes what killed writers left a day ago or earlier."""
-    for left in place.iterdir():
+def sweep(place: Path, stale_seconds: float = _STALE_SECONDS) -> None:
+    """Deletes what killed writers have left in a folder.
+
+    Args:
+        place: the folder, which may not exist.
+        stale_seconds: how long ago they began, or longer; 0 where nobody else can be writing.
+    """
+    for left in place.iterdir() if place.is_dir() else ():
         born = _NEW.fullmatch(left.name)
-        if born and time.time() - int(born[1], 16) / 1e9 > _STALE_SECONDS:
+        if born and time.time() - int(born[1], 16) / 1e9 >= stale_seconds:
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import keras
 
+from keras_cr.presets.backbone_weights import backbone_of
 from keras_cr.presets.bounded import Limits, build
 from keras_cr.presets.config import serialize, with_dtype
 from keras_cr.presets.errors import IncompatiblePresetError, cause
 from keras_cr.presets.finite import check_finite
 from keras_cr.presets.manifest import CONFIG, WEIGHTS, Located
+from keras_cr.presets.pinned_backbone import PinnedBackbone
 from keras_cr.presets.plain import plain
 from keras_cr.presets.round_trip import first_unread
 from keras_cr.presets.weights import Layout, check_layout, read_layout
@@ -21,6 +23,7 @@ def build_model(
     preset: Located,
     load_weights: bool = True,
     dtype: keras.DTypePolicy | None = None,
+    backbone: PinnedBackbone | None = None,
 ) -> keras.Model:
     """Builds a model and loads its weights, if every entry of both files is read.
 
@@ -30,6 +33,7 @@ def build_model(
         preset: the folder, whose files have been verified.
         load_weights: False leaves the model with fresh weights.
         dtype: another policy than the one in the config.
+        backbone: what the weights file leaves out, if anything.
 
     Returns:
         The model, built and not compiled.
@@ -37,6 +41,7 @@ def build_model(
     Raises:
         IncompatiblePresetError: no model can be built, it would be larger than the weights, or an
             entry of one of the files is not read.
+        BackboneError: the backbone has other numbers than the preset pins.
         PresetError: the weights leave the range of `dtype`.
     """
 
@@ -69,24 +74,31 @@ def build_model(
             raise ValueError(unread)
 
     try:
-        model = build(given, _limits(layout, manifest), check)
+        model = build(given, _limits(layout, manifest, backbone), check)
     except Exception as error:  # a constructor of any class, with any arguments
         raise refused(f"no model can be built from {CONFIG}", error) from error
     if layout is not None:
         try:
-            check_layout(model, layout, any_float=dtype is not None)
-            model.load_weights(weights)
+            elsewhere = [] if backbone is None else backbone_of(model)._flatten_layers()
+            check_layout(model, layout, any_float=dtype is not None, elsewhere=elsewhere)
+            model.load_weights(weights, objects_to_skip=elsewhere or None)
         except Exception as error:  # what a layer's own way of loading may raise
             raise refused(misfit, error) from error
+        if backbone is not None:
+            backbone.fill(model, same_dtype=dtype is None)
         if dtype is not None:  # the file's own numbers are finite
             label = f"{preset.label}: under dtype {dtype.name!r}"
             check_finite(model, label, "load it in a wider dtype")
     return model
 
 
-def _limits(layout: Layout | None, manifest: dict[str, Any]) -> Limits:
+def _limits(
+    layout: Layout | None, manifest: dict[str, Any], backbone: PinnedBackbone | None
+) -> Limits:
     """How large the model may get: by its weights, or else by what preset.json says."""
-    if layout is not None:
+    if layout is not None and backbone is None:
         return Limits.of(layout.variables, layout.numbers)
     numbers = manifest.get("parameters", 10**9)
+    if layout is not None:  # a number takes at least a byte
+        numbers = min(numbers, layout.numbers + backbone.source.size)
     return Limits.of(min(numbers, 2500), numbers)

@@ -33,7 +33,23 @@ def describe(model: keras.Model) -> dict[str, Any]:
 
 def serialize(model: keras.Model) -> dict[str, Any]:
     """A model as Keras serialises it, without optimizers, losses and metrics."""
-    return _without_compile(keras.saving.serialize_keras_object(model))
+    return _without(keras.saving.serialize_keras_object(model), ("compile_config",))
+
+
+def check_others(config: dict[str, Any], label: str) -> None:
+    """`check_classes` for a config.json that Keras or KerasHub wrote into a file of its own.
+
+    Raises:
+        ForeignPresetError, IncompatiblePresetError: as `check_classes`.
+    """
+    check_classes(_without(config, ("compile_config", "shared_object_id")), label)
+
+
+def without_source(config: dict[str, Any]) -> None:
+    """Takes `backbone_source` out of a config: in such presets preset.json says it."""
+    for item in objects(config):
+        if isinstance(inner := item.get("config"), dict):
+            inner.pop("backbone_source", None)
 
 
 def float_policy(dtype: Any) -> keras.DTypePolicy:
@@ -110,11 +126,10 @@ def _is_data(item: dict[str, Any]) -> bool:
     return name == "InputLayer" or (isinstance(name, str) and name.startswith("__"))
 
 
-def _without_compile(config: Any) -> Any:
-    """A copy of a config without optimizers, losses and metrics."""
+def _without(config: Any, names: tuple[str, ...]) -> Any:
+    """A copy of a config without entries of these names."""
     if isinstance(config, list | tuple):
-        return [_without_compile(item) for item in config]
+        return [_without(item, names) for item in config]
     if isinstance(config, dict):
-        kept = {key: item for key, item in config.items() if key != "compile_config"}
-        return {key: _without_compile(item) for key, item in kept.items()}
+        return {key: _without(item, names) for key, item in config.items() if key not in names}
     return config

@@ -47,6 +47,10 @@ class CardError(PresetError):
     """A card in weights_card/ breaks the schema."""
 
 
+class BackboneError(PresetError):
+    """The backbone that a preset refers to is not there, or another than the one it pins."""
+
+
 class CheckpointError(PresetError):
     """A file of another framework can't be read, or its tensors fit none of our networks."""
 

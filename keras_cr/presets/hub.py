@@ -1,10 +1,11 @@
 """Fetching a preset's files from the Hugging Face Hub: all of them from one commit."""
 
 import contextlib
+import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from keras_cr.presets.errors import (
@@ -19,6 +20,7 @@ from keras_cr.presets.errors import (
     brief,
     shown,
 )
+from keras_cr.presets.fingerprints import fingerprint
 from keras_cr.version import __version__
 
 SCHEME = "hf://"
@@ -27,6 +29,7 @@ _PAUSES = (
     2.0,
 )  # seconds before a busy Hub is asked again; the client does so for some requests
 _HANDLE = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+_FILE = re.compile(r"(hf://[^/@]+/[^/@]+(?:@[^/]+)?)/([^/]+\.keras)")
 _PREFIX = re.compile(
     r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf:/{0,2}|huggingface:/*"
 )
@@ -55,6 +58,15 @@ def parse_handle(handle: str, revision: str | None = None) -> tuple[str, str | N
             f"revision={revision!r}; give one."
         )
     return match["repo"], inside or revision
+
+
+def split_file(handle: str) -> tuple[str, str | None]:
+    """Takes `hf://org/name[@revision]/FILE.keras` apart: the repository's handle, and the file.
+
+    The file is None where the handle names none.
+    """
+    match = _FILE.fullmatch(handle)
+    return (match[1], match[2]) if match else (handle, None)
 
 
 def handle_of(text: str) -> str | None:
@@ -121,6 +133,37 @@ def fetch(
             if (pause := next(pauses, None)) is None:
                 raise
             time.sleep(pause)
+
+
+def holds(
+    repo: str, commit: str, paths: Mapping[str, Path], token: str | bool | None = None
+) -> bool:
+    """Whether a commit on the Hub has these very files; none of them is downloaded.
+
+    Args:
+        repo: "org/name".
+        commit: a branch, tag or commit.
+        paths: files on this machine, by their names in the repository.
+        token: a token that may read it.
+
+    Raises:
+        HubError: the Hub can't be asked, or has no such commit.
+    """
+    from huggingface_hub import HfApi
+
+    def git_blob(path: Path) -> str:
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+    with explained(repo, "looked at", commit):
+        found = HfApi(token=token).get_paths_info(repo, list(paths), revision=commit)
+    there = {info.path: info for info in found}
+    return there.keys() == paths.keys() and all(
+        info.lfs.sha256 == fingerprint(paths[name])["sha256"]
+        if info.lfs
+        else info.blob_id == git_blob(paths[name])
+        for name, info in there.items()
+    )
 
 
 @contextlib.contextmanager

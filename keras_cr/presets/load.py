@@ -2,24 +2,20 @@
 
 import importlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_cr.presets import hub
-from keras_cr.presets.atomic import absolute, is_moving, settled, stuck
+from keras_cr.presets.atomic import is_moving, stuck
+from keras_cr.presets.backbone_source import BackboneSource
+from keras_cr.presets.backbone_weights import owner_of
 from keras_cr.presets.build import build_model
 from keras_cr.presets.classes import check_classes, model_class
 from keras_cr.presets.config import float_policy
-from keras_cr.presets.errors import (
-    CorruptPresetError,
-    PresetError,
-    UnknownPresetError,
-    UnpublishedPresetError,
-    WrongClassError,
-    shown,
-)
+from keras_cr.presets.errors import CorruptPresetError, PresetError, WrongClassError, shown
+from keras_cr.presets.locate import locate
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
@@ -30,11 +26,9 @@ from keras_cr.presets.manifest import (
     read_object,
     verify_files,
 )
-from keras_cr.presets.registry import card, unpublished_message
-from keras_cr.presets.store import store_path, valid_name
+from keras_cr.presets.pinned_backbone import PinnedBackbone, tell_licence
 
 _ATTEMPTS = 5
-_LONGEST, _LONGEST_PART = 4096, 255  # characters of a path, and of a name in it
 
 
 def load_preset(
@@ -47,6 +41,7 @@ def load_preset(
     token: str | bool | None = None,
     cache_dir: str | os.PathLike | None = None,
     local_files_only: bool = False,
+    backbone: "str | os.PathLike | keras.Model | None" = None,
 ) -> keras.Model:
     """Loads a model from a preset, after its files have been verified.
 
@@ -62,6 +57,8 @@ def load_preset(
         token: a Hub token, True for the stored one, False for none.
         cache_dir: the Hub cache; defaults to huggingface_hub's.
         local_files_only: never use the network.
+        backbone: for a preset without a backbone, where the files that it pins are if not where it
+            says (a file, a folder, a name or a handle), or a model with the weights that it pins.
 
     Returns:
         The model, built, with the weights loaded and not compiled.
@@ -75,7 +72,8 @@ def load_preset(
         IncompatiblePresetError: if the model cannot be built, the weights do not fit it or hold NaN
             or infinity, or an entry of config.json or model.weights.h5 is one that nothing reads.
         WrongClassError: if it holds another class than `expected`.
-        HubError: if it cannot be fetched from the Hub.
+        BackboneError: if the backbone it refers to is missing, or another than it pins.
+        HubError: if it, or that backbone, cannot be fetched from the Hub.
         PresetError: if an argument is wrong. All of the above are PresetErrors, hence ValueErrors.
 
     Example:
@@ -96,7 +94,7 @@ def load_preset(
         preset = locate(name_or_handle, revision, files, options)
         before = _identity(preset.folder)
         try:
-            model = load_folder(preset, expected, load_weights, dtype)
+            model = load_folder(preset, expected, load_weights, dtype, backbone, options)
         except PresetError as error:
             damaged = isinstance(error, CorruptPresetError) and preset.downloaded
             if damaged and not (local_files_only or options["force"]):
@@ -106,6 +104,8 @@ def load_preset(
                 raise
         else:
             if before and _identity(preset.folder) == before:
+                if load_weights:
+                    tell_licence(model, preset.label)
                 return model
     if moving := stuck(preset.folder):
         raise PresetError(
@@ -128,84 +128,21 @@ def _identity(folder: Path) -> tuple[tuple[int, int], ...] | None:
     return seen if seen and not is_moving(folder) else None
 
 
-def locate(
-    handle: str | os.PathLike, revision: str | None, files: tuple[str, ...], options: dict[str, Any]
-) -> Located:
-    """Finds a preset's folder on this machine, downloading it when it has to be.
-
-    Args:
-        handle, revision: as for `load_preset`.
-        files: names of the files that are needed.
-        options: keywords of `hub.fetch`.
-
-    Raises:
-        PresetError: as `load_preset`, for whatever can go wrong before the files are read.
-    """
-    if not isinstance(handle, str | os.PathLike) or not os.fspath(handle):
-        raise PresetError(
-            "name_or_handle must be a preset's name, a folder or 'hf://org/name'; received "
-            f"{handle!r}."
-        )
-    text = os.fspath(handle)
-    if len(text) > _LONGEST or any(len(part) > _LONGEST_PART for part in Path(text).parts):
-        raise PresetError(f"name_or_handle is too long to be one; received {shown(text)}.")
-    if text.startswith(hub.SCHEME):
-        repo, revision = hub.parse_handle(text, revision)
-        return _fetched(text, repo, revision, files, options)
-    meant = hub.handle_of(text)
-    if revision is not None:
-        raise PresetError(
-            f"revision applies only to hf:// handles; received revision={revision!r} for {text!r}. "
-            f"Use '{(meant or 'hf://org/name').partition('@')[0]}@{revision}' or leave it out."
-        )
-    if "://" in text:
-        hint = f"; did you mean {meant!r}?" if meant else "."
-        raise PresetError(
-            f"name_or_handle: only 'hf://' handles are known; received {text!r}{hint}"
-        )
-    is_path = not isinstance(handle, str) or text[0] in ".~" or "/" in text or os.sep in text
-    if is_path or (Path(text) / MANIFEST).is_file():
-        folder = absolute(text)
-        if not (settled(folder) and folder.is_dir()):
-            hint = f", or load {meant!r} from the Hub" if meant else ""
-            raise UnknownPresetError(f"No preset folder at {text!r}; check the path{hint}.")
-        return Located(folder, f"Preset {text!r}")
-    if valid_name(text):
-        folder = store_path(text)
-        if settled(folder):
-            return Located(folder, f"Preset {text!r} in the local store ({str(folder)!r})")
-    entry = card(text)
-    if entry.packaged:
-        label = f"Preset {text!r} in the package ({str(entry.folder)!r})"
-        return Located(entry.folder, label, "install keras-cr again", entry.files)
-    if not entry.pinned:
-        raise UnpublishedPresetError(unpublished_message(entry))
-    return _fetched(text, entry.repo, entry.commit, files, options, entry.files)
-
-
-def _fetched(
-    name: str,
-    repo: str,
-    revision: str | None,
-    files: tuple[str, ...],
-    options: dict[str, Any],
-    pins: Any = None,
-) -> Located:
-    """A preset in the Hub's cache."""
-    folder = hub.fetch(repo, revision, files, **options)
-    remedy = f"delete its copy in the cache ({str(folder)!r}) and load it again"
-    return Located(folder, f"Preset {name!r}", remedy, pins, downloaded=True)
-
-
 def load_folder(
-    preset: Located, expected: Any = None, load_weights: bool = True, dtype: Any = None
+    preset: Located,
+    expected: Any = None,
+    load_weights: bool = True,
+    dtype: Any = None,
+    backbone: Any = None,
+    options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """Verifies everything that can be verified, then builds the model and loads its weights.
 
     Args:
         preset: a folder on this machine.
-        expected, load_weights: as for `load_preset`.
+        expected, load_weights, backbone: as for `load_preset`.
         dtype: None, or what `float_policy` returned.
+        options: keywords of `hub.fetch`, for a backbone that lies elsewhere.
 
     Raises:
         PresetError: as `load_preset`, for what can be wrong with a folder.
@@ -230,7 +167,16 @@ def load_folder(
             f"{preset.label} holds a {cls.__name__}, not a {wanted}; load it with "
             f"{cls.__name__}.from_preset."
         )
-    return build_model(config, manifest, preset, load_weights, dtype)
+    source = BackboneSource.of(manifest.get("backbone"))
+    if backbone is not None and source is None:
+        raise PresetError(f"backbone: {preset.label} has its own inside; leave it out.")
+    pinned = None
+    if source is not None and load_weights:
+        pinned = PinnedBackbone.find(source, backbone, dict(options or {}), preset.label)
+    model = build_model(config, manifest, preset, load_weights, dtype, pinned)
+    if source is not None:
+        owner_of(model).backbone_source = source
+    return model
 
 
 def _as_tuple(value: Any) -> tuple:

@@ -2,16 +2,17 @@
 
 It vouches for the two other files, and from format 2 on for itself: its entry `sha256` is the sum
 of its own bytes with zeros for the digits of that entry. So no byte of a preset can change unseen.
+Format 3 is that of presets without a backbone: the entry `backbone` says where it is.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.errors import (
     CorruptPresetError,
     ForeignPresetError,
@@ -20,14 +21,15 @@ from keras_cr.presets.errors import (
     one_line,
     shown,
 )
+from keras_cr.presets.fingerprints import fingerprint, is_fingerprint, is_sha256
 from keras_cr.presets.plain import plain, read_json, to_json
 from keras_cr.version import __version__
 
-FORMAT = 2  # 1 had no sum of preset.json itself
+FORMAT = 3  # the newest that is read
+WHOLE, WITHOUT_BACKBONE = 2, 3  # what is written; 1 had no sum of preset.json itself
 CONFIG, WEIGHTS, MANIFEST = "config.json", "model.weights.h5", "preset.json"
 FILES = (CONFIG, WEIGHTS, MANIFEST)
 SEAL = "sha256"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[\w.+!-]{1,64}", re.ASCII)
 _OPEN_SEAL = b"0" * 64
 
@@ -49,31 +51,6 @@ class Located:
     remedy: str = "save the preset again or get a fresh copy"
     pins: Mapping[str, Mapping[str, Any]] | None = None
     downloaded: bool = False
-
-
-def fingerprint(path: Path) -> dict[str, Any]:
-    """The sha256 and the size in bytes of a file."""
-    with path.open("rb") as file:
-        return {
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-            "size": os.fstat(file.fileno()).st_size,
-        }
-
-
-def is_fingerprint(value: object) -> bool:
-    """Whether `value` is what `fingerprint` returns."""
-    return (
-        isinstance(value, Mapping)
-        and value.keys() == {"sha256", "size"}
-        and type(value["size"]) is int
-        and value["size"] >= 0
-        and is_sha256(value["sha256"])
-    )
-
-
-def is_sha256(value: object) -> bool:
-    """Whether `value` is a sha256 in lower-case hexadecimal digits."""
-    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def read_object(preset: Located, name: str) -> tuple[dict[str, Any], bytes]:
@@ -127,6 +104,16 @@ _ENTRIES: dict[str, _Rule] = {
 _ALWAYS = {"format", "class", "files"}  # what format 1 can't do without
 
 
+def _is_source(value: Any) -> bool:
+    try:
+        return BackboneSource.of(value) is not None
+    except PresetError:
+        return False
+
+
+_BACKBONE: _Rule = ("where the backbone is and the sha256 of its files", _is_source)
+
+
 def sealed(manifest: Mapping[str, Any]) -> bytes:
     """The bytes of preset.json, with the sum of themselves as its last entry.
 
@@ -137,7 +124,7 @@ def sealed(manifest: Mapping[str, Any]) -> bytes:
         PresetError: an entry is missing, unknown or wrong, or can't be written as JSON.
     """
     manifest = plain(manifest, MANIFEST)
-    if fault := _fault(manifest, _ENTRIES.keys()):
+    if fault := _fault(manifest):
         raise PresetError(f"{MANIFEST} {fault}.")
     data = to_json(manifest | {SEAL: _OPEN_SEAL.decode()}, MANIFEST)
     before, _, after = data.rpartition(_OPEN_SEAL)
@@ -171,13 +158,12 @@ def read_manifest(preset: Located) -> dict[str, Any]:
             f"{shown(manifest.get('keras_cr'))[1:-1]}; this is keras_cr {__version__}, which reads "
             f"up to format {FORMAT}: pip install --upgrade keras-cr."
         )
-    if version == FORMAT and not _seal_holds(manifest.pop(SEAL, None), data):
+    if version in (WHOLE, WITHOUT_BACKBONE) and not _seal_holds(manifest.pop(SEAL, None), data):
         raise CorruptPresetError(
             f"{preset.label}: {MANIFEST} is altered: its sha256 differs from the one written down "
             f"in it, or is missing; {preset.remedy}."
         )
-    needed = _ENTRIES.keys() if version == FORMAT else _ALWAYS
-    if fault := _fault(manifest, needed):
+    if fault := _fault(manifest):
         raise CorruptPresetError(f"{preset.label}: {MANIFEST} {fault}; {preset.remedy}.")
     return manifest
 
@@ -189,17 +175,19 @@ def _seal_holds(seal: object, data: bytes) -> bool:
     return hashlib.sha256(data.replace(seal.encode(), _OPEN_SEAL)).hexdigest() == seal
 
 
-def _fault(manifest: Mapping[str, Any], needed: set[str]) -> str | None:
+def _fault(manifest: Mapping[str, Any]) -> str | None:
     """What is wrong with the entries of preset.json, or None."""
-    for name, (expected, holds) in _ENTRIES.items():
+    version = manifest.get("format")
+    entries = _ENTRIES | ({"backbone": _BACKBONE} if version == WITHOUT_BACKBONE else {})
+    for name, (expected, holds) in entries.items():
         if name not in manifest:
-            if name in needed:
+            if version in (WHOLE, WITHOUT_BACKBONE) or name in _ALWAYS:
                 return f"must hold {name!r} ({expected})"
         elif not holds(manifest[name]):
             return f"must hold {expected} as {name!r}; received {shown(manifest[name])}"
     if not 1 <= manifest["format"] <= FORMAT:
         return f"must hold a format from 1 to {FORMAT}; received {shown(manifest['format'])}"
-    if strange := sorted(manifest.keys() - _ENTRIES.keys()):
+    if strange := sorted(manifest.keys() - entries.keys()):
         return f"holds {shown(strange[0])}, an entry that format {manifest['format']} has not"
     return None
 

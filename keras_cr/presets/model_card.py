@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from keras_cr._metrics import Headline, shown_in
+from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.schema import NOT_MEASURED, NOT_STATED
+from keras_cr.presets.text import in_line, number
 
 if TYPE_CHECKING:
     from keras_cr.presets.registry import Card
@@ -66,7 +68,7 @@ def model_card(
     known = card.__dict__ if card else {}
     measured = known.get("metrics") or headline(manifest.get("metrics") or {}) or NOT_MEASURED
     licence = known.get("licence") or manifest.get("licence") or NOT_STATED
-    title = _line(known.get("title") or manifest.get("name") or repo or NOT_STATED)
+    title = in_line(known.get("title") or manifest.get("name") or repo or NOT_STATED)
     results = [] if measured == NOT_MEASURED else _eval_results(measured)
     data = ModelCardData(
         library_name="keras",
@@ -81,6 +83,7 @@ def model_card(
     model, output = ("classifier", "probabilities") if "Class" in name else ("encoder", "embedding")
     source, recipe = manifest.get("source") or {}, known.get("recipe") or {}
     data_card = known.get("data") or {}
+    elsewhere = BackboneSource.of(manifest.get("backbone"))
     text = [
         "---",
         data.to_yaml().strip(),
@@ -88,7 +91,7 @@ def model_card(
         "",
         f"# {title}",
         "",
-        _line(known.get("description") or f"A {name} preset of keras_cr."),
+        in_line(known.get("description") or f"A {name} preset of keras_cr."),
         "",
         "```python",
         "import keras_cr",
@@ -105,6 +108,7 @@ def model_card(
             {
                 "method": known.get("paper", PAPER),
                 "backbone": known.get("backbone"),
+                "backbone's weights, not in this repository": elsewhere and elsewhere.pinned_handle,
                 "data": data_card.get("name"),
                 "command": _code(recipe.get("command") or source.get("command")),
                 "seed": source.get("seed"),
@@ -126,6 +130,7 @@ def model_card(
                 "intended use": known.get("intended_use") or NOT_STATED,
                 "limits": known.get("limits") or NOT_STATED,
                 "licence of the weights": licence,
+                "licence of the backbone": elsewhere and (elsewhere.licence or NOT_STATED),
                 "licence of the data": data_card.get("licence") or NOT_STATED,
             }
         ),
@@ -140,7 +145,7 @@ def model_card(
 def _eval_results(measured: Mapping[str, Any]) -> list:
     from huggingface_hub import EvalResult
 
-    dataset = _line(measured["protocol"].get("dataset") or NOT_STATED)
+    dataset = in_line(measured["protocol"].get("dataset") or NOT_STATED)
     return [
         EvalResult(
             task_type="image-feature-extraction",
@@ -162,27 +167,20 @@ def _table(measured: Mapping[str, Any]) -> list[str]:
     def shown(scores: Mapping[str, Any], metric: Headline) -> str:
         if (value := metric.of(scores)) is None:
             return "-"
-        return f"{100 * value:.1f} %" if metric.fraction else f"{value:.2f}"
+        return number(metric, value)
 
     rows = [
         f"| {metric.name} | {shown(measured, metric)} | {shown(average, metric)} |"
         for metric in shown_in("card")
         if metric.of(measured) is not None
     ]
-    told = "; ".join(f"{name.replace('_', ' ')}: {_line(v)}" for name, v in protocol.items())
+    told = "; ".join(f"{name.replace('_', ' ')}: {in_line(v)}" for name, v in protocol.items())
     return ["| test images | rationale | average pooling |", "| --- | --- | --- |", *rows, "", told]
 
 
 def _pairs(values: Mapping[str, Any]) -> list[str]:
-    return [f"- {name}: {_line(value)}" for name, value in values.items() if value is not None]
+    return [f"- {name}: {in_line(value)}" for name, value in values.items() if value is not None]
 
 
 def _code(text: object) -> str | None:
     return None if text is None else f"`{str(text).replace('`', '')}`"
-
-
-def _line(value: Any) -> str:
-    """A value as one line that neither ends a table's cell nor begins an HTML tag."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_line(item)}" for key, item in value.items())
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")

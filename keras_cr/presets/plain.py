@@ -32,6 +32,15 @@ def read_json(path: Path) -> tuple[Any, bytes]:
     """
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
+    return parse_json(data), data
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of JSON in which nothing is ambiguous.
+
+    Raises:
+        ValueError: as `read_json`.
+    """
     if len(data) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES} bytes")
     try:
@@ -41,7 +50,7 @@ def read_json(path: Path) -> tuple[Any, bytes]:
     except RecursionError:
         raise ValueError(f"more than {MAX_DEPTH} levels") from None
     check_plain(value)
-    return value, data
+    return value
 
 
 def check_plain(value: Any, where: str = "", depth: int = MAX_DEPTH) -> None:
@@ -80,17 +89,19 @@ def check_plain(value: Any, where: str = "", depth: int = MAX_DEPTH) -> None:
         raise ValueError(f"{type(value).__name__}{where_told} is no plain value; put it in quotes")
 
 
-def to_json(value: Mapping[str, Any], where: str) -> bytes:
+def to_json(value: Mapping[str, Any], where: str, compact: bool = False) -> bytes:
     """Strict JSON: NumPy values as plain ones, NaN and infinities refused.
 
     Args:
         value: what to write.
         where: its name, for messages.
+        compact: whether it is for programs alone, in half the bytes.
 
     Raises:
         PresetError: as `plain`.
     """
-    text = json.dumps(plain(value, where), indent=1, ensure_ascii=False, allow_nan=False)
+    layout = {"separators": (",", ":")} if compact else {"indent": 1}
+    text = json.dumps(plain(value, where), **layout, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
 
 

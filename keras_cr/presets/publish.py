@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_cr.presets import hub, registry
+from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.errors import (
     HubAccessError,
     PresetError,
@@ -17,6 +18,7 @@ from keras_cr.presets.errors import (
 )
 from keras_cr.presets.manifest import FILES, Located, fingerprint, read_manifest, verify_files
 from keras_cr.presets.model_card import model_card
+from keras_cr.presets.pinned_files import check_public
 from keras_cr.presets.store import valid_name
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def publish(
     tag: str | None = None,
     token: str | bool | None = None,
     message: str | None = None,
+    backbone: str = "inside",
 ) -> Published:
     """Publishes a preset on the Hugging Face Hub, and makes sure that it arrived.
 
@@ -120,6 +123,7 @@ def publish(
         tag: a name for the commit, such as "v1".
         token: a token that may write; None or True is the stored one.
         message: of the commit.
+        backbone: of a model: as for `save_preset`.
 
     Returns:
         The repository, the commit and its tag. Files that are there already make no new commit.
@@ -129,6 +133,7 @@ def publish(
         PublishConflictError: somebody published there meanwhile, or the tag names another commit.
         PublishVerificationError: what came back differs; the commit is there, without the tag.
         HubError: anything else that goes wrong on the way.
+        BackboneError: the preset refers to a backbone that others can't load.
         PresetError: an argument is wrong; `CorruptPresetError` if the folder is damaged.
 
     Example:
@@ -140,9 +145,11 @@ def publish(
         raise PresetError(f"tag must be letters, digits, '_', '.' and '-'; received {tag!r}.")
     entry = registry.card(card) if isinstance(card, str) else card
     with tempfile.TemporaryDirectory(prefix="keras-cr-publish-") as scratch:
-        folder, model = _ready(encoder_or_folder, handle, Path(scratch), token)
+        folder, model = _ready(encoder_or_folder, handle, Path(scratch), token, backbone)
         repo = check_writable(handle, token)
         manifest = read_manifest(Located(folder, f"Preset {str(folder)!r}"))
+        if (source := BackboneSource.of(manifest.get("backbone"))) is not None:
+            check_public(source, handle, token)
         name = manifest.get("name")
         if entry is None and valid_name(name) and name in registry.cards():
             entry = registry.card(name)
@@ -160,21 +167,22 @@ def publish(
 
 
 def _ready(
-    source: Any, handle: str, scratch: Path, token: str | bool | None
+    source: Any, handle: str, scratch: Path, token: str | bool | None, backbone: str
 ) -> "tuple[Path, keras.Model]":
     """The preset's verified folder, and the model that it holds."""
     import keras
 
-    from keras_cr.presets.load import load_preset, locate
+    from keras_cr.presets.load import load_preset
+    from keras_cr.presets.locate import locate
     from keras_cr.presets.save import save_preset
 
     if isinstance(source, keras.Model):
         name = hub.parse_handle(handle)[0].split("/")[1].lower()
         folder = scratch / "preset"
-        save_preset(source, folder, name=name if valid_name(name) else None)
-        return folder, source
+        named = name if valid_name(name) else None
+        return save_preset(source, folder, name=named, backbone=backbone), source
     folder = locate(source, None, FILES, {"token": token}).folder
-    return folder, load_preset(folder)
+    return folder, load_preset(folder, token=token)
 
 
 def _commit(
@@ -191,7 +199,7 @@ def _commit(
     api = HfApi(token=token)
     api.create_repo(repo, private=private, exist_ok=True)
     head = api.model_info(repo).sha
-    same = _holds(api, repo, head, paths)
+    same = hub.holds(repo, head, paths, token)
     tagged = _tags(api, repo).get(tag)
     if tagged and not (same and tagged == head):
         raise PublishConflictError(
@@ -204,23 +212,6 @@ def _commit(
     message = message or f"Publish {repo.split('/')[1]}" + (f" {tag}" if tag else "")
     made = api.create_commit(repo, operations, commit_message=message, parent_commit=head)
     return made.oid, True
-
-
-def _holds(api: "HfApi", repo: str, commit: str, paths: Mapping[str, Path]) -> bool:
-    """Whether a commit has these very files."""
-    import hashlib
-
-    def git_blob(path: Path) -> str:
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-    there = {info.path: info for info in api.get_paths_info(repo, list(paths), revision=commit)}
-    return there.keys() == paths.keys() and all(
-        info.lfs.sha256 == fingerprint(paths[name])["sha256"]
-        if info.lfs
-        else info.blob_id == git_blob(paths[name])
-        for name, info in there.items()
-    )
 
 
 def _tags(api: "HfApi", repo: str) -> dict[str, str]:
@@ -250,7 +241,7 @@ def _verify(
     try:
         folder = hub.fetch(repo, commit, FILES, token=token, cache_dir=cache)
         verify_files(Located(folder, f"Preset {handle!r}", "publish it again"), files, FILES)
-        difference = _difference(model, load_preset(folder))
+        difference = _difference(model, load_preset(folder, token=token))
     except PresetError as error:
         raise PublishVerificationError(
             f"{handle} was uploaded, but could not be read back, so it has no tag: {error}"

@@ -8,6 +8,7 @@ import yaml
 
 from keras_cr._files import whole_file
 from keras_cr.presets import hub, registry
+from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.errors import CorruptPresetError, PresetError
 from keras_cr.presets.manifest import (
     CONFIG,
@@ -144,7 +145,16 @@ def _pinned(
         "metrics": headline(manifest.get("metrics") or {}) or NOT_MEASURED,
         "date": source.get("date"),
         "version": manifest.get("keras_cr"),
+        "backbone_source": None,
+        "parameters": manifest["parameters"],
     }
+    if (source := BackboneSource.of(manifest.get("backbone"))) is not None:
+        found["backbone_source"] = {
+            "handle": source.handle,
+            "commit": source.commit,
+            "size": source.size,
+            "licence": source.licence or NOT_STATED,
+        }
     if manifest.get("licence"):
         found["licence"] = manifest["licence"]
     return found

@@ -13,6 +13,7 @@ from keras_cr.presets.store import home, store_path, stored_presets, valid_name
 
 PACKAGED = Path(__file__).parent / "packaged"  # presets that come with the package
 ENCODER = "CommonRationaleEncoder"  # what presets hold where nothing says otherwise
+_NAMED = 4  # presets in an error, those with weights here first
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -37,6 +38,18 @@ class Card:
     limits: str
     date: str | None
     version: str | None
+    backbone_source: Mapping[str, Any] | None = None
+    parameters: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of its files; None where no weights are pinned."""
+        return sum(pin["size"] for pin in self.files.values()) or None
+
+    @property
+    def file_size(self) -> int | None:
+        """Bytes that its weights take in float32; None where nobody has counted them."""
+        return None if self.parameters is None else 4 * self.parameters
 
     @property
     def pinned(self) -> bool:
@@ -89,21 +102,24 @@ def own_cards_folder() -> Path:
     return home() / "cards" if folder.parent == _PACKAGE else folder
 
 
-def _paths() -> dict[str, Path]:
+def _paths(own: bool = True) -> dict[str, Path]:
     """The cards' files by name; the package's own go before those of `home()`."""
     found = {}
-    for folder in (home() / "cards", cards_folder()):
+    for folder in (home() / "cards", cards_folder()) if own else (cards_folder(),):
         found |= {path.stem: path for path in folder.glob("*.yaml")}
     return dict(sorted(found.items()))
 
 
-def cards() -> dict[str, Card]:
+def cards(own: bool = True) -> dict[str, Card]:
     """Every card, by name: those of the package, and those that `register` made.
+
+    Args:
+        own: False leaves out those in `home()`.
 
     Raises:
         CardError: if one cannot be read or breaks the schema.
     """
-    return {name: read_card(path) for name, path in _paths().items()}
+    return {name: read_card(path) for name, path in _paths(own).items()}
 
 
 def card(name: str) -> Card:
@@ -166,9 +182,13 @@ def _model(folder: Path) -> str:
 
 def unknown(name: object) -> UnknownPresetError:
     """The error for a name that nothing has, with the names that come close."""
-    names = sorted(_paths().keys() | stored_presets().keys())
+    loaded = [*sorted(stored_presets()), *sorted(path.name for path in PACKAGED.glob("*/"))]
+    names = list(dict.fromkeys([*loaded, *sorted(_paths())]))
     close = difflib.get_close_matches(str(name), names, n=3)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known names: {names}."
+    first, left = names[:_NAMED], len(names) - _NAMED
+    more = f" and {left} more, see list_presets()" if left > 0 else ""
+    known = f"known names: {', '.join(map(repr, first))}{more}."
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else known
     return UnknownPresetError(
         f"No preset is called {shown(name)}; {hint} A folder (such as "
         f"{shown(f'./{name}')}) or a handle "

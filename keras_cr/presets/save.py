@@ -1,31 +1,37 @@
 """Writing a preset: a folder with the architecture, the weights and what vouches for both."""
 
 import contextlib
+import dataclasses
 import os
 import random
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_cr._files import writing_hdf5
 from keras_cr._text import printable
 from keras_cr.presets.atomic import absolute, is_litter, replace, staging
-from keras_cr.presets.config import describe
-from keras_cr.presets.errors import OccupiedFolderError, PresetError, shown
+from keras_cr.presets.backbone_source import BackboneSource
+from keras_cr.presets.backbone_weights import backbone_of, is_from, owner_of
+from keras_cr.presets.config import describe, without_source
+from keras_cr.presets.errors import BackboneError, OccupiedFolderError, PresetError, shown
 from keras_cr.presets.finite import check_finite
+from keras_cr.presets.hub import SCHEME
 from keras_cr.presets.load import load_folder
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
-    FORMAT,
     MANIFEST,
     WEIGHTS,
+    WHOLE,
+    WITHOUT_BACKBONE,
     Located,
     fingerprint,
     sealed,
 )
+from keras_cr.presets.pinned_files import checked
 from keras_cr.presets.plain import to_json
 from keras_cr.version import __version__
 
@@ -41,6 +47,7 @@ def save_preset(
     metrics: Mapping[str, Any] | None = None,
     licence: str | None = None,
     extra: Mapping[str, Any] | None = None,
+    backbone: str = "inside",
 ) -> Path:
     """Writes a model as a preset folder: `config.json`, `model.weights.h5`, `preset.json`.
 
@@ -58,6 +65,9 @@ def save_preset(
         metrics: measured values, in the layout of the recipes' metrics.json.
         licence: the weights' licence, such as "Apache-2.0".
         extra: anything else worth keeping.
+        backbone: "inside", or "reference": the backbone's weights are left out, and preset.json
+            pins where they come from, which `model.backbone_source` must say. `licence` is then
+            that of the backbone too, where its source names none.
 
     Returns:
         The folder, as an absolute path.
@@ -69,6 +79,8 @@ def save_preset(
         ForeignPresetError: if the model, or a part of it, is of a class that presets don't hold.
         IncompatiblePresetError: if it could not be loaded again as it is: a layer's `get_config`
             tells something else than its `from_config` takes.
+        BackboneError: with "reference", if it is not known where the backbone's weights come from,
+            or they have been changed since.
         PresetError: if the model is not built, its weights hold NaN or infinity, or a value cannot
             be written as JSON.
 
@@ -83,16 +95,20 @@ def save_preset(
     if "://" in os.fspath(folder):
         raise PresetError(f"folder must be a path on this machine; received {os.fspath(folder)!r}.")
     folder = absolute(folder)
+    source_of_backbone = _reference(model, backbone, licence)
+    refers = source_of_backbone is not None
     config = describe(model)
+    if refers:
+        without_source(config)
     if not model.built:
         raise PresetError(f"model {model.name!r} has no weights yet; call it on images first.")
     check_finite(model, f"model {model.name!r}", "a preset of it would give NaN for every image")
     check_replaceable(folder)
     with staging(folder) as new:
-        (new / CONFIG).write_bytes(to_json(config, CONFIG))
-        _write_weights(model, new / WEIGHTS, folder)
+        (new / CONFIG).write_bytes(to_json(config, CONFIG, compact=refers))
+        _write_weights(model, new / WEIGHTS, folder, refers)
         manifest = {
-            "format": FORMAT,
+            "format": WHOLE,
             "keras_cr": __version__,
             "keras": keras.__version__,
             "class": config["registered_name"],
@@ -104,23 +120,46 @@ def save_preset(
             "extra": extra or {},
             "files": {file: fingerprint(new / file) for file in (CONFIG, WEIGHTS)},
         }
+        if refers:
+            manifest |= {"format": WITHOUT_BACKBONE, "backbone": source_of_backbone.as_dict()}
         (new / MANIFEST).write_bytes(sealed(manifest))
         with _drawing_nothing():
-            load_folder(Located(new, f"Model {model.name!r} as a preset", _UNSOUND))
+            trial = Located(new, f"Model {model.name!r} as a preset", _UNSOUND)
+            load_folder(trial, backbone=backbone_of(model) if refers else None)
         replace(new, folder, check_replaceable)
     return folder
 
 
-def _write_weights(model: keras.Model, path: Path, folder: Path) -> None:
-    """Writes the weights; what HDF5 says of a full disk, in many lines, is told in one."""
-    try:
-        keras.saving.save_weights(model, path, objects_to_skip=list(_optimizers(model)))
-    except (OSError, RuntimeError) as error:
-        number = re.search(r"errno = (\d+)", str(error))
-        if number is None:
-            raise
-        told = f"the weights can't be written ({os.strerror(int(number[1]))})"
-        raise OSError(int(number[1]), told, str(folder)) from error
+def _reference(model: keras.Model, backbone: str, licence: str | None) -> BackboneSource | None:
+    """What preset.json is to say of a backbone that is left out; None where it is inside."""
+    if backbone == "inside":
+        return None
+    if backbone != "reference":
+        raise PresetError(f"backbone must be 'inside' or 'reference'; received {shown(backbone)}.")
+    source = getattr(owner_of(model), "backbone_source", None)
+    inside = "save it with backbone='inside'"
+    if source is None:
+        raise BackboneError(
+            f"model {model.name!r} doesn't know where its backbone's weights come from: {inside}, "
+            "or say it: backbone, encoder.backbone_source = keras_cr.models.load_backbone(handle)."
+        )
+    if not is_from(backbone_of(model), source):
+        raise BackboneError(
+            f"the backbone of model {model.name!r} has other weights than {source.pinned_handle} "
+            f"(it was trained, or loaded under another dtype): {inside}."
+        )
+    if not source.handle.startswith(SCHEME):
+        checked(source, None, {}, f"bring them back, or {inside}")
+    return dataclasses.replace(source, licence=source.licence or licence)
+
+
+def _write_weights(model: keras.Model, path: Path, folder: Path, without_backbone: bool) -> None:
+    """Writes the weights."""
+    left_out = list(_optimizers(model))
+    if without_backbone:
+        left_out += backbone_of(model)._flatten_layers()
+    with writing_hdf5("the weights", folder):
+        keras.saving.save_weights(model, path, objects_to_skip=left_out)
 
 
 @contextlib.contextmanager

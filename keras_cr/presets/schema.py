@@ -61,6 +61,8 @@ _CARD: dict[str, _Rule] = {
     "title": _TEXT,
     "description": _TEXT,
     "backbone": _TEXT,
+    "backbone_source": _or_null(_MAPPING),
+    "parameters": _or_null(_COUNT),
     "data": _MAPPING,
     "paper": _URL,
     "recipe": _MAPPING,
@@ -98,6 +100,15 @@ _RECIPE: dict[str, _Rule] = {
 }
 
 
+_BACKBONE: dict[str, _Rule] = {
+    "handle": _TEXT,
+    "commit": _CARD["commit"],
+    "size": _COUNT,
+    "licence": _TEXT,
+}
+_OPTIONAL = {"backbone_source", "parameters"}
+
+
 def validate_card(card: Any) -> None:
     """Checks a card's content against the schema.
 
@@ -117,6 +128,8 @@ def validate_card(card: Any) -> None:
     _check(label, "", card, _CARD)
     _check(label, "data.", card["data"], _DATA)
     _check(label, "recipe.", card["recipe"], _RECIPE)
+    if (source := card.get("backbone_source")) is not None:
+        _check(label, "backbone_source.", source, _BACKBONE)
     files, hub = card["files"], (card["repo"], card["commit"])
     if files and set(files) != set(FILES):
         raise CardError(
@@ -136,6 +149,8 @@ def _check(label: str, prefix: str, content: Mapping[str, Any], rules: dict[str,
         raise CardError(f"{label}: there is no field {shown(prefix + field)}; correct its name.")
     for field, (expected, holds) in rules.items():
         if field not in content:
+            if field in _OPTIONAL:
+                continue
             raise CardError(f"{label}: field {f'{prefix}{field}'!r} is missing; give {expected}.")
         if not holds(content[field]):
             raise CardError(

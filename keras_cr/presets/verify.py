@@ -3,8 +3,10 @@
 import os
 from typing import Any
 
-from keras_cr.presets.load import locate
+from keras_cr.presets.backbone_source import BackboneSource
+from keras_cr.presets.locate import locate
 from keras_cr.presets.manifest import CONFIG, FILES, WEIGHTS, Located, read_manifest, verify_files
+from keras_cr.presets.pinned_files import checked
 
 
 def verify_preset(
@@ -14,11 +16,15 @@ def verify_preset(
     token: str | bool | None = None,
     cache_dir: str | os.PathLike | None = None,
     local_files_only: bool = False,
+    backbone: str | os.PathLike | None = None,
 ) -> tuple[Located, dict[str, Any]]:
     """Downloads a preset where it is not on this machine, and checks every file's sha256.
 
+    Where the preset refers to its backbone, that is downloaded and checked as well.
+
     Args:
-        name_or_handle, revision, token, cache_dir, local_files_only: as for `load_preset`.
+        name_or_handle, revision, token, cache_dir, local_files_only, backbone: as for
+            `load_preset`.
 
     Returns:
         Where it lies, and what its preset.json holds.
@@ -26,14 +32,12 @@ def verify_preset(
     Raises:
         PresetError: as `load_preset`, but for what only building the model would show.
     """
-    preset = locate(
-        name_or_handle,
-        revision,
-        FILES,
-        {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only},
-    )
+    options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    preset = locate(name_or_handle, revision, FILES, options)
     manifest = read_manifest(preset)
     if preset.pins:
         verify_files(preset, preset.pins, FILES)
     verify_files(preset, manifest["files"], (CONFIG, WEIGHTS))
+    if (source := BackboneSource.of(manifest.get("backbone"))) is not None:
+        checked(source, backbone, options)
     return preset, manifest

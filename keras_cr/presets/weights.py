@@ -5,7 +5,7 @@ every layer, at the path of attributes and containers that leads to it, with its
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,19 @@ def read_layout(path: Path) -> Layout:
     return Layout(layers)
 
 
-def check_layout(model: keras.Model, layout: Layout, any_float: bool = False) -> None:
+def check_layout(
+    model: keras.Model,
+    layout: Layout,
+    any_float: bool = False,
+    elsewhere: Collection[keras.layers.Layer] = (),
+) -> None:
     """Refuses a weights file that a model would not read whole, or that would not fill it.
 
     Args:
         model: a built model.
         layout: of the file.
         any_float: whether floating-point arrays may have another width than the model's.
+        elsewhere: layers whose weights are not in the file.
 
     Raises:
         ValueError: something in the file belongs to no layer, or a layer's arrays are missing or
@@ -92,17 +98,20 @@ def check_layout(model: keras.Model, layout: Layout, any_float: bool = False) ->
     """
     found: dict[int, str] = {}
     lost: list[str] = []
+    left_out = {id(layer) for layer in elsewhere}
     for path, arrays in layout.layers.items():
         layer = _at(model, path)
         if not hasattr(layer, "save_own_variables"):
             lost.append(path)
             continue
+        if id(layer) in left_out:
+            raise ValueError(f"{path!r} belongs to a layer whose weights are elsewhere")
         if id(layer) in found:
             raise ValueError(f"{path!r} and {found[id(layer)]!r} belong to the same layer")
         found[id(layer)] = path
         _check_arrays(path or "the model", arrays, _own(layer), any_float)
     for layer in model._flatten_layers():
-        if id(layer) not in found and (own := _own(layer)):
+        if id(layer) not in {*found, *left_out} and (own := _own(layer)):
             raise ValueError(f"layer {layer.name!r} has {len(own)} arrays, the file none of them")
     for path in lost:
         container = _at(model, path.rpartition("/")[0])

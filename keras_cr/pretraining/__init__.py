@@ -4,6 +4,7 @@ from keras_cr._backend import require_tensorflow
 
 require_tensorflow("keras_cr.pretraining trains through tf.GradientTape and needs", ImportError)
 
+from keras_cr._replicas import gather, uniform  # noqa: E402
 from keras_cr.pretraining.auxiliary import (  # noqa: E402
     AUXILIARY,
     DCL,
@@ -31,6 +32,7 @@ from keras_cr.pretraining.objectives import (  # noqa: E402
 )
 from keras_cr.pretraining.outcome import Outcome, View  # noqa: E402
 from keras_cr.pretraining.pretrainer import Pretrainer  # noqa: E402
+from keras_cr.pretraining.student import Distill, distill  # noqa: E402
 from keras_cr.rationale import (  # noqa: E402
     Foregrounds,
     Neighbours,
@@ -50,6 +52,7 @@ __all__ = [
     "AuxiliaryTask",
     "BarlowTwins",
     "DenseCL",
+    "Distill",
     "Foregrounds",
     "Inpainting",
     "LeJEPA",
@@ -68,7 +71,10 @@ __all__ = [
     "VICReg",
     "View",
     "Views",
+    "distill",
     "fit_rationale",
     "foreground_maps",
+    "gather",
     "pretrain",
+    "uniform",
 ]

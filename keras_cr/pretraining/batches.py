@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_cr.pretraining.twin import gather
+from keras_cr._replicas import gather
 
 
 def training_batch(data, pretrainer) -> dict:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_cr.pretraining.twin import gather
+from keras_cr._replicas import average, gather
 from keras_cr.rationale.measures import relative_entropy
 
 
@@ -62,7 +62,7 @@ class Distillation(keras.layers.Layer):
     @staticmethod
     def measures(targets) -> dict:
         """How unsure the targets of a batch are, and how evenly they use the prototypes."""
-        used = ops.mean(targets, axis=0, keepdims=True)
+        used = average(ops.mean(targets, axis=0, keepdims=True))
         return {
             "teacher_entropy": ops.mean(relative_entropy(targets)),
             "prototype_entropy": ops.mean(relative_entropy(used)),

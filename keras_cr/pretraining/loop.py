@@ -1,6 +1,5 @@
 """A whole training on a data set's images: views, epochs, and the rationale's maps in the loop."""
 
-import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -11,7 +10,11 @@ import numpy as np
 
 from keras_cr._numbers import as_sides, whole_number
 from keras_cr._progress import Progress, Verbose, announce
+from keras_cr._replicas import number_of
 from keras_cr.data import Augmentation, FineGrainedDataset, image_batches, two_views
+from keras_cr.data.digest import digest
+from keras_cr.data.views import images_of_step
+from keras_cr.pretraining.divergence import WatchNotFinite
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.pretraining.reporting import OneTraining, ProgressBar
 from keras_cr.rationale.branch_fit import MAX_IMAGES
@@ -28,11 +31,13 @@ def pretrain(
     batch_size: int,
     epochs: int,
     first_epoch: int = 0,
+    first_step: int = 0,
     seed: int = 0,
     augmentation: Augmentation | tuple[Augmentation, Augmentation] | None = None,
     cache: str | os.PathLike | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     folder: str | os.PathLike | None = None,
+    on_nan: str = "stop",
     verbose: Verbose = "auto",
 ) -> keras.callbacks.History:
     """Trains a compiled pretrainer on a data set's images, as its objective and rationale need.
@@ -48,12 +53,16 @@ def pretrain(
         batch_size: images a step.
         epochs: of the whole training.
         first_epoch: where it goes on, from 0.
+        first_step: steps of that epoch that are done.
         seed: of order, views, swaps and fits.
         augmentation: of the views, see `two_views`; None takes the objective's own.
         cache: as for `two_views`.
         callbacks: as for `keras.Model.fit`; they see one training.
-        folder: where the maps in use are kept, without which a training that goes on between two
-            fits can't be the one that was stopped; None keeps none, and fits anew.
+        folder: where the maps of the last two fits are kept, without which a training that goes on
+            between two fits can't be the one that was stopped; None keeps none, and fits anew.
+        on_nan: what becomes of a step whose loss or gradient is not finite: `"stop"` ends the
+            training there; `"skip"` leaves weights, optimizer, queues and running means as they
+            were, warns, logs `skipped_steps`, and ends it after ten in a row, or an epoch of them.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
@@ -61,7 +70,9 @@ def pretrain(
 
     Raises:
         ValueError: the rationale's foregrounds need masks, neighbours or images that there are
-            not; or as `two_views`.
+            not, or a batch does not divide by the replicas; or as `two_views`.
+        DivergedError: the loss or a gradient is not finite, and `on_nan` skips no more; the message
+            names step and images.
 
     Example:
 
@@ -71,12 +82,19 @@ def pretrain(
     """
     epochs, seed = whole_number("epochs", epochs, least=0), whole_number("seed", seed, least=0)
     first_epoch = whole_number("first_epoch", first_epoch, least=0)
+    first_step = whole_number("first_step", first_step, least=0)
     image_size = (as_sides(image_size) or (image_size,))[0]
+    if batch_size % number_of(pretrainer):
+        raise ValueError(
+            f"`batch_size` must divide by the {number_of(pretrainer)} replicas that the pretrainer "
+            f"was built on. Received: {batch_size}"
+        )
     rationale = pretrainer.rationale
     foregrounds = rationale.foregrounds if rationale else None
+    pretrainer.set_on_nan(on_nan)
     length = foregrounds.fit_every if foregrounds else max(epochs, 1)
 
-    def views(begun: int, ended: int, swap=None):
+    def views(begun: int, ended: int, swap=None, first_step: int = 0):
         small_size = round(image_size * _SMALL_SIDE)
         if pretrainer.small_crops:
             small_size = max(small_size, pretrainer.encoder.map_size.smallest)
@@ -88,6 +106,7 @@ def pretrain(
             seed=seed,
             epochs=ended - begun,
             first_epoch=begun,
+            first_step=first_step,
             whole_images=bool(rationale and rationale.whole_images),
             small_crops=pretrainer.small_crops,
             small_size=small_size,
@@ -104,64 +123,80 @@ def pretrain(
         if foregrounds.cut == "mask":
             mask_batches(dataset, image_size)
     steps = len(dataset) // batch_size
-    total, done = epochs * steps, first_epoch * steps
+    total, done = epochs * steps, first_epoch * steps + first_step
+
+    def names(epoch: int, step: int) -> list[str]:
+        rows = images_of_step(dataset, batch_size, seed, epoch, step)
+        if isinstance(dataset.images, np.ndarray):
+            return [f"number {row}" for row in rows]
+        return [os.path.basename(dataset.images[row]) for row in rows]
+
     with Progress("Training", total, done=done, verbose=verbose) as progress:
-        told = [ProgressBar(progress, epochs), *callbacks]
+        watching = WatchNotFinite(names, first_step)
+        told = [ProgressBar(progress, epochs), watching, *callbacks]
         training = OneTraining(told, pretrainer, epochs, steps)
+        fitted, swap = None, None
         while first_epoch < epochs:
             begun = first_epoch - first_epoch % length
-            ended, swap = min(begun + length, epochs), None
-            if foregrounds:
-                kept = None if folder is None else maps_path(folder)
+            ended = min(begun + length, epochs)
+            if foregrounds and fitted != begun:
+                kept = None if folder is None else maps_path(folder, begun)
                 maps = _maps(
                     pretrainer,
                     dataset,
                     image_size,
                     batch_size,
                     begun,
-                    first_epoch,
+                    first_epoch > begun or first_step > 0,
                     seed,
                     kept,
                     verbose,
                 )
-                swap = None if maps is None else foregrounds.swap(maps)
+                fitted, swap = begun, None if maps is None else foregrounds.swap(maps)
+            if first_step:  # what is left of an epoch
+                ended = first_epoch + 1
             pretrainer.fit(
-                views(first_epoch, ended, swap),
+                views(first_epoch, ended, swap, first_step),
                 epochs=ended,
                 initial_epoch=first_epoch,
-                steps_per_epoch=steps,
+                steps_per_epoch=steps - first_step,
                 shuffle=False,
                 verbose=0,
                 callbacks=training,
             )
-            first_epoch = ended
+            first_epoch, first_step = ended, 0
             if pretrainer.stop_training:
                 break
         training.end()
     return pretrainer.history
 
 
-def maps_path(folder: str | os.PathLike) -> Path:
-    """Where the maps that cut are kept."""
-    return Path(folder) / "foregrounds.npz"
+def maps_path(folder: str | os.PathLike, begun: int) -> Path:
+    """Where the maps are kept that cut from an epoch on."""
+    return Path(folder) / f"foregrounds-{begun:05d}.npz"
 
 
-def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, path, verbose):
-    """The maps that cut from epoch `begun` on, now that `epoch` begins; None where none can."""
+def kept_maps(folder: str | os.PathLike) -> list[Path]:
+    """The maps that are kept, those of the last fit first."""
+    return sorted(Path(folder).glob("foregrounds-*.npz"), reverse=True)
+
+
+def _maps(pretrainer, dataset, image_size, batch_size, begun, goes_on, seed, path, verbose):
+    """The maps that cut from epoch `begun` on, which begins or goes on; None where none can."""
     choices, encoder = pretrainer.rationale, pretrainer.encoder
     decides = {
         "epoch": begun,
         "rationale": choices.get_config(),
-        "images": _digest(dataset),
+        "images": digest(dataset),
         "image_size": image_size,
         "batch_size": batch_size,
         "seed": seed,
     }
-    if path and epoch > begun:
+    if path and goes_on:
         if (kept := read_maps(path, **decides)) is not None:
             return kept if kept.size else None
         announce(f"{path} holds no maps of epoch {begun + 1}: the branch is fitted anew.", verbose)
-    announce(f"Epoch {epoch + 1}: cutting out the objects of the images.", verbose)
+    announce(f"Epoch {begun + 1}: cutting out the objects of the images.", verbose)
     cut, doubt = choices.foregrounds.cut, None
     if cut in ("rationale", "shuffled"):
         images = image_batches(dataset.spread(MAX_IMAGES), image_size, batch_size)
@@ -176,14 +211,6 @@ def _maps(pretrainer, dataset, image_size, batch_size, begun, epoch, seed, path,
         maps = foreground_maps(encoder, dataset, image_size, batch_size, cut, seed, verbose)
     if path:
         write_maps(path, np.zeros((0, 1, 1), "float16") if maps is None else maps, **decides)
+        for earlier in kept_maps(path.parent)[2:]:  # a state before the last may go on
+            earlier.unlink()
     return maps
-
-
-def _digest(dataset: FineGrainedDataset) -> str:
-    """What tells a data set's images from others': their names and order, or their pixels."""
-    digest, images = hashlib.sha256(), dataset.images
-    if isinstance(images, np.ndarray):
-        digest.update(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes())
-    else:
-        digest.update("\n".join(map(os.path.basename, images)).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()

@@ -10,12 +10,14 @@ import keras
 import numpy as np
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._replicas import copies_of, number_of, spread
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.inputs import Seen
 from keras_cr.models.labels import checked_labels
 from keras_cr.models.watch import Watch, raising
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.batches import seen_views, training_batch
+from keras_cr.pretraining.divergence import SkippedSteps, check_on_nan
 from keras_cr.rationale import Rationale
 
 
@@ -24,6 +26,7 @@ class PretrainingModel(keras.Model):
 
     explained: tuple[str, ...] = ()
     labels: bool = False
+    on_nan: str = "stop"
 
     def __init__(
         self,
@@ -41,6 +44,12 @@ class PretrainingModel(keras.Model):
         if not isinstance(encoder, CommonRationaleEncoder):
             raise ValueError(
                 f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
+            )
+        if wrong := [each for each in encoder.weights if copies_of(each) != number_of(self)]:
+            raise ValueError(
+                "`encoder` must be built in the scope of the strategy that the pretrainer is built "
+                f"in, its backbone too. Received: {wrong[0].path!r} on {copies_of(wrong[0])} "
+                f"devices, in a scope of {number_of(self)}"
             )
         if rationale is not None and not isinstance(rationale, Rationale):
             raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
@@ -70,6 +79,7 @@ class PretrainingModel(keras.Model):
         self.backbone_lr_multiplier = backbone_lr_multiplier
         self.auxiliary, self.objective_weight = auxiliary, objective_weight
         self.seed = plain_seed(seed)
+        self.skipped_steps = SkippedSteps()
 
     @classmethod
     def check_rationale(cls, rationale: Rationale | None) -> None:
@@ -92,7 +102,8 @@ class PretrainingModel(keras.Model):
 
     @property
     def metrics(self):
-        return list(self._trackers.values())
+        skipped = [self.skipped_steps] if self.on_nan == "skip" else []
+        return [*self._trackers.values(), *skipped]
 
     @property
     def trainable_variables(self):
@@ -119,6 +130,20 @@ class PretrainingModel(keras.Model):
             found.append((self.encoder.branch, self.rationale.lr_multiplier))
         return found
 
+    def set_on_nan(self, on_nan: str) -> None:
+        """What becomes of a step whose loss or gradient is not finite.
+
+        Args:
+            on_nan: `"stop"`, as a new pretrainer has it: the step is taken and logs a loss of NaN;
+                or `"skip"`: it changes nothing but `skipped_steps`, which is logged then.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        check_on_nan(on_nan)
+        if on_nan != self.on_nan:
+            self.on_nan, self.train_function = on_nan, None  # which was traced with the other
+
     def call(self, images, training=False):
         return self.encoder(images, training=training)
 
@@ -141,10 +166,17 @@ class PretrainingModel(keras.Model):
                 x = labels.data(x, Seen("label")) if self.needs_labels else x
             return super().fit(x, *args, **kwargs)
 
+    def make_train_function(self, force=False):
+        """Builds the optimizer first: a step that makes variables is traced twice."""
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     @functools.wraps(keras.Model.train_on_batch)
     def train_on_batch(self, x, *args, **kwargs):
         self._check_labels_of(x)
-        return super().train_on_batch(x, *args, **kwargs)
+        return super().train_on_batch(spread(x, self), *args, **kwargs)
 
     def _check_labels_of(self, data) -> None:
         if self.needs_labels:

@@ -11,6 +11,7 @@ With `Rationale(Neighbours())` the GradCAM is that of another loss, on the featu
 image, which costs one forward pass more.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_cr._replicas import check_even, gather, share, synchronized, whole_gradients
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.layers import RationalePooling
 from keras_cr.models import CommonRationaleEncoder
@@ -25,9 +27,10 @@ from keras_cr.models.learning_rates import learning_rate_multipliers
 from keras_cr.pretraining.auxiliary.losses import auxiliary_losses
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.batches import image_numbers, training_batch
+from keras_cr.pretraining.divergence import skippable
 from keras_cr.pretraining.model import PretrainingModel
 from keras_cr.pretraining.outcome import Outcome, View, added
-from keras_cr.pretraining.twin import Twin, gather, rising
+from keras_cr.pretraining.twin import Twin, rising
 from keras_cr.rationale import Rationale
 from keras_cr.rationale.explain import LOGGED, Explainer
 from keras_cr.rationale.measures import embedding_std
@@ -72,9 +75,13 @@ class Pretrainer(PretrainingModel):
     `center_agreement` (of a Gaussian around the middle and map; below 0: the map may have turned to
     the background).
 
+    Built in the scope of a `tf.distribute.MirroredStrategy`, with its encoder, it trains on all of
+    its devices what it would on one with the whole batch (docs/devices.md).
+
     Raises:
-        ValueError: an argument is of another type or can't be, or `rationale` explains the
-            objective's own loss and it has none for each image.
+        ValueError: an argument is of another type or can't be, `rationale` explains the
+            objective's own loss and it has none for each image, or `encoder` was not built on as
+            many devices.
     """
 
     views: tuple[str, ...] = ("query", "key")  # trained on; and "small", if there are small crops
@@ -176,14 +183,22 @@ class Pretrainer(PretrainingModel):
             seen[name] = self.see(feature_map, self.twin.heads)
         return seen
 
+    @skippable
     def train_step(self, data):
         batch = training_batch(data, self)
+        check_even(ops.shape(batch["query"])[0])
+        with synchronized(self):
+            return self._train_step(batch)
+
+    def _train_step(self, batch: dict) -> dict:
         teacher = self.teach(batch)
         with tf.GradientTape() as tape:
             loss, logs, embedding = self.compute_losses(batch, teacher, tape)
-            scaled_loss = self.optimizer.scale_loss(loss)
+            scaled_loss = self.optimizer.scale_loss(share(loss))
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, variables)
+        gradients = whole_gradients(gradients, self.optimizer)
+        logs["loss"] = self._where_finite(loss, gradients)
         with learning_rate_multipliers(self.learning_rates):
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.after_step(teacher, batch)
@@ -192,6 +207,13 @@ class Pretrainer(PretrainingModel):
         for name, value in logs.items():
             self._trackers[name].update_state(value)
         return self.get_metrics_result()
+
+    def _where_finite(self, loss, gradients):
+        """The loss, as NaN where a gradient is not finite and no scaled loss accounts for that."""
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            return loss
+        known = [ops.cast(each, "float32") for each in gradients if each is not None]
+        return ops.where(tf.math.is_finite(tf.linalg.global_norm(known)), loss, math.nan)
 
     def compute_losses(self, batch: dict, teacher: dict, tape: tf.GradientTape) -> tuple:
         """The step's forward half.
@@ -207,8 +229,9 @@ class Pretrainer(PretrainingModel):
             inner.watch(explained)
             student = {name: self.see(maps[name], self.heads) for name in self.views}
             outcome = self.objective(student, teacher, batch)
+            own_loss = share(outcome.loss)
         logs = {"ssl_loss": outcome.loss, **outcome.logs}
-        logs["embedding_std"] = embedding_std(self.encoder.pool(maps[self.views[0]]))
+        logs["embedding_std"] = embedding_std(gather(self.encoder.pool(maps[self.views[0]])))
         losses = [self.objective_weight * outcome.loss]
         if self.auxiliary:
             more, told = auxiliary_losses(self, student, batch)
@@ -218,7 +241,7 @@ class Pretrainer(PretrainingModel):
         if self.rationale is not None:
             with tape.stop_recording():
                 if own:
-                    gradients = inner.gradient(outcome.loss, explained)
+                    gradients = inner.gradient(own_loss, explained)
                 else:
                     found, embedding = self.explainer.by_neighbours(batch, maps, self.views[0])
             if own:

@@ -1,9 +1,10 @@
 """Momentum twins: networks that follow a trained one by an exponential moving average."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
+from keras_cr.models import AdaptedBackbone
+from keras_cr.models.families import of_package
 from keras_cr.models.learning_rates import assign_all
 
 
@@ -41,7 +42,9 @@ def momentum_copy(model: keras.Model | keras.layers.Layer):
     The variables are frozen, not the layers: batch normalisation still works on batch statistics
     when the copy is called in training mode.
     """
-    if isinstance(model, keras.Model):
+    # Layers inside of a KerasHub model can't be rebuilt from their configs, the model can.
+    from_hub = isinstance(model, AdaptedBackbone) or of_package(model, "keras_hub")
+    if isinstance(model, keras.Model) and not from_hub:
         twin = keras.models.clone_model(model)
     else:
         twin = type(model).from_config(model.get_config())
@@ -76,11 +79,3 @@ def rising(momentum: float, total_steps: int, step):
     """
     share = keras.optimizers.schedules.CosineDecay(1.0 - momentum, total_steps)
     return 1.0 - ops.cast(share(step), "float32")
-
-
-def gather(values):
-    """Joins the batches of all replicas along the first axis, on every replica."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return values
-    return context.all_gather(values, axis=0)

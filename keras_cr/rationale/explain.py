@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_cr._replicas import unshared
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.rationale.choices import Rationale
@@ -179,7 +180,7 @@ class Explainer:
         )
         prior = ops.convert_to_tensor(center_prior(*cam.shape[1:])[None], cam.dtype)
         return {
-            "fit_loss": self.fit_loss(target, rationale),
+            "fit_loss": unshared(self.fit_loss(target, rationale)),
             "target_entropy": ops.mean(self.fit_loss.target_entropy(target)),
             "map_entropy": ops.mean(relative_entropy(rationale)),
             "cam_peak": ops.mean(ops.max(cam, axis=(1, 2))),

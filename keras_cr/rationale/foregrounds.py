@@ -126,11 +126,12 @@ def foreground_maps(
             for masks in batches
         ]
     else:
-        images = image_batches(dataset, image_size, batch_size, crop=False)
+        images = image_batches(dataset, image_size, batch_size, crop=False).as_numpy_iterator()
         model, branch = FeatureMaps(encoder), encoder.branch
         if cut == "center":
             shown = dataset.spread(MAX_IMAGES)
-            branch = _centered(model, image_batches(shown, image_size, batch_size, False), seed)
+            batches = image_batches(shown, image_size, batch_size, crop=False)
+            branch = _centered(model, batches.as_numpy_iterator(), seed)
         images = tracked(images, "Cutting out the objects", len(dataset), verbose=verbose)
         parts = [branch(model.predict_on_batch(batch)) for batch in images]
     maps = np.concatenate([ops.convert_to_numpy(part) for part in parts]).astype("float16")

@@ -9,6 +9,8 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._replicas import total
+from keras_cr.attribution.gradient import value_and_gradient
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.rationale.positives import Neighbours
@@ -106,7 +108,7 @@ class NeighbourBank(keras.layers.Layer):
         return self.stored >= 2 * self.k
 
     def gradient(self, embedding, index=None):
-        """The gradient of each image's loss by its object's embedding, through `tf.GradientTape`.
+        """The gradient of each image's loss by its object's embedding.
 
         The positive is the mean of the `k` nearest stored embeddings of other images (Dwibedi et
         al., "With a Little Help from My Friends", ICCV 2021, take the nearest one); the negatives
@@ -122,8 +124,6 @@ class NeighbourBank(keras.layers.Layer):
         Returns:
             Shape `(B, C)`; zeros while the bank is not `ready`.
         """
-        import tensorflow as tf
-
         bank = ops.convert_to_tensor(self.queue.features)
         empty = ops.arange(self.size, dtype="int32")[None] >= self.stored
         left_out = ops.broadcast_to(empty, (ops.shape(embedding)[0], self.size))
@@ -142,22 +142,22 @@ class NeighbourBank(keras.layers.Layer):
         nearest, places = ops.top_k(nearness, self.k)
         positive = _unit(ops.mean(ops.take(bank, places, axis=0), axis=1))
         left_out = ops.logical_or(left_out, nearness >= nearest[:, -1:])
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(embedding)
+
+        def loss(embedding):
             unit = _unit(embedding)
             to_positive = ops.sum(unit * positive, axis=-1)
             if self.contrast == "similarity":
-                loss = -ops.sum(to_positive)
-            else:
-                to_negatives = ops.matmul(unit, ops.transpose(bank))
-                logits = info_nce_logits(
-                    to_positive,
-                    to_negatives + self.background_negatives * alike,
-                    self.temperature,
-                    exclude=left_out,
-                )
-                loss = ops.sum(info_nce(logits))
-        return tape.gradient(loss, embedding) * ops.cast(self.ready, "float32")
+                return -ops.sum(to_positive)
+            to_negatives = ops.matmul(unit, ops.transpose(bank))
+            logits = info_nce_logits(
+                to_positive,
+                to_negatives + self.background_negatives * alike,
+                self.temperature,
+                exclude=left_out,
+            )
+            return ops.sum(info_nce(logits))
+
+        return value_and_gradient(loss, embedding)[1] * ops.cast(self.ready, "float32")
 
     def enqueue(self, embedding, index=None):
         """Stores a batch of embeddings, at most `size`, in place of the oldest."""
@@ -203,10 +203,11 @@ def _explained(similarity, backgrounds, left_out):
         than 0.
     """
     counted = ops.cast(ops.logical_not(left_out), similarity.dtype)
-    number = ops.maximum(ops.sum(counted), 1.0)
+    number = ops.maximum(total(ops.sum(counted)), 1.0)
     across, along = (
-        counted * (values - ops.sum(counted * values) / number)
+        counted * (values - total(ops.sum(counted * values)) / number)
         for values in (backgrounds, similarity)
     )
-    slope = ops.sum(across * along) / ops.maximum(ops.sum(ops.square(across)), 1e-12)
+    spread = total(ops.sum(ops.square(across)))
+    slope = total(ops.sum(across * along)) / ops.maximum(spread, 1e-12)
     return ops.relu(slope) * backgrounds

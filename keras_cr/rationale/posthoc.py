@@ -7,14 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cr._backend import require_tensorflow
 from keras_cr._finite import not_finite
 from keras_cr._numbers import positive_number, whole_number
 from keras_cr._progress import Progress, Verbose, reading
+from keras_cr._replicas import refuse_scope
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.models.feature_maps import MAX_MEMORY, FeatureMaps, HeldMaps, in_chunks, largest_of
 from keras_cr.models.streams import checked_batches
 from keras_cr.rationale.branch_fit import (
     EPOCHS,
@@ -24,13 +24,13 @@ from keras_cr.rationale.branch_fit import (
     fresh_branch,
 )
 from keras_cr.rationale.choices import Rationale
-from keras_cr.rationale.explain import embed_for_neighbours, explain_neighbours
+from keras_cr.rationale.explain import embed_for_neighbours, explain
 from keras_cr.rationale.measures import correlation
 from keras_cr.rationale.neighbours import NeighbourBank
 
 ROUNDS = 4
 UNRELATED = 0.05  # an agreement below which a map does not follow its target
-_CHUNK = 256  # images at once, in float32
+_COMPARED = 256  # images at once, over which the slope of backgrounds is taken
 DEFAULT = Rationale()
 
 
@@ -43,6 +43,7 @@ def fit_rationale(
     batch_size: int = 64,
     learning_rate: float = LEARNING_RATE,
     max_images: int = MAX_IMAGES,
+    max_memory: float = MAX_MEMORY,
     seed: int = 0,
     on_round: Callable[[int, dict[str, float]], None] | None = None,
     verbose: Verbose = "auto",
@@ -66,9 +67,11 @@ def fit_rationale(
         epochs: passes of each round's fit.
         batch_size: images at a time.
         learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
-        max_images: no more than the first so many are used. Their feature maps are held in memory,
-            in half precision: 0.2 MB an image for a ResNet-50 at 224 pixels, twice that with
+        max_images: no more than the first so many are used. Their feature maps are kept in half
+            precision: 0.2 MB an image for a ResNet-50 at 224 pixels, twice that with
             `Neighbours(mirror=True)`, and twice as much where they leave float16's range.
+        max_memory: GB of feature maps that are held in memory. Where there are more, all of them
+            lie in a temporary file (in TMPDIR), which goes when the fit ends, however it ends.
         seed: of the branches' weights and the order of the images.
         on_round: called after each round with its number, from 1, and what is returned for it.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
@@ -84,8 +87,10 @@ def fit_rationale(
         ValueError: there are too few images for the neighbours' `k`, or they are no RGB images of
             0..255, of one size and large enough; a number is not positive; `rationale` needs views
             or an objective, which a frozen encoder has none of; or a weight, a feature map or what
-            comes of them is not finite. The encoder's branch is then what it was.
-        RuntimeError: Keras runs on another backend than TensorFlow.
+            comes of them is not finite. The encoder's branch is then what it was. Or this is the
+            scope of a strategy of several replicas.
+        OSError: the disk can't hold the feature maps that `max_memory` doesn't.
+        RuntimeError: Keras runs on a backend without gradients.
 
     Warns:
         UserWarning: the maps shun the middle of the images, or what they were fitted to: they may
@@ -98,8 +103,8 @@ def fit_rationale(
     >>> fit_rationale(encoder, image_batches(train, 224, 64))
     >>> encoder.save_to_preset("my_encoder")
     """
-    require_tensorflow("fit_rationale takes gradients and needs")
     _check_kinds(encoder, rationale, on_round)
+    refuse_scope("A rationale is fitted")
     check_frozen(rationale)
     positives = rationale.positives
     learning_rate = positive_number("learning_rate", learning_rate)
@@ -112,9 +117,8 @@ def fit_rationale(
             f"`encoder` must have finite weights; {', '.join(wrong[:3])} hold NaN or infinity. "
             "Load it anew, or take an earlier checkpoint."
         )
-    maps, mirrored = _feature_maps(
-        encoder, images, batch_size, max_images, positives.mirror, verbose
-    )
+    held = [HeldMaps(max_memory / (1 + positives.mirror)) for _ in range(1 + positives.mirror)]
+    maps, mirrored = _feature_maps(encoder, images, batch_size, max_images, held, verbose)
     if len(maps) <= 2 * positives.k:
         raise ValueError(
             f"`images` must be more than twice the {positives.k} neighbours that make up a "
@@ -122,11 +126,11 @@ def fit_rationale(
         )
     weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
     mirrored_weights = weights
-    norms = ops.convert_to_numpy(_in_chunks(lambda x: ops.norm(x, axis=-1), maps))
+    norms = _in_chunks(lambda x: ops.norm(x, axis=-1), maps)
     if not np.isfinite(norms).all():
         raise ValueError(
             "`encoder` must have features whose length float32 can hold; received up to "
-            f"{float(ops.max(ops.abs(maps))):.1e}. Put a Rescaling layer behind its backbone."
+            f"{largest_of(maps):.1e}. Put a Rescaling layer behind its backbone."
         )
     branch = fresh_branch(encoder.branch, seed)
     fit = BranchFit(
@@ -154,9 +158,9 @@ def fit_rationale(
             target = (target + other[:, :, ::-1]) / 2
         branch.set_weights(fresh_branch(encoder.branch, seed + number).get_weights())
         loss = fit.to(target, seed + number, progress.advance)
-        before, weights = weights, ops.convert_to_numpy(_in_chunks(branch, maps))
+        before, weights = weights, _in_chunks(branch, maps)
         if mirrored is not None:
-            mirrored_weights = ops.convert_to_numpy(_in_chunks(branch, mirrored))
+            mirrored_weights = _in_chunks(branch, mirrored)
         history.append(
             {
                 "fit_loss": loss,
@@ -246,39 +250,47 @@ def check_frozen(rationale: Rationale) -> None:
 
 
 def _feature_maps(
-    encoder, images, batch_size: int, max_images: int, mirror: bool, verbose: Verbose
+    encoder, images, batch_size: int, max_images: int, held: list[HeldMaps], verbose: Verbose
 ) -> tuple:
-    """(N, h, w, C) tensors, see `HeldMaps`: the images' maps, and the mirror images' or None."""
+    """(N, h, w, C), see `HeldMaps.all`: the images' maps, and the mirror images' or None.
+
+    Args:
+        held: what is to hold the images', and the mirror images' if they are wanted.
+    """
     batches = checked_batches(images, batch_size, rgb=encoder.takes_rgb)
-    model, held, mirrored = FeatureMaps(encoder), HeldMaps(), HeldMaps()
+    model = FeatureMaps(encoder)
     for batch in reading(images, batches, "Computing feature maps", verbose):
         encoder.map_size.check(*batch.shape[1:3])
-        batch = batch[: max_images - len(held)]
-        held.add(model.predict_on_batch(batch))
-        if mirror:
-            mirrored.add(model.predict_on_batch(batch[:, :, ::-1]))
-        if len(held) >= max_images:
+        batch = batch[: max_images - len(held[0])]
+        for maps, seen in zip(held, (batch, batch[:, :, ::-1]), strict=False):
+            maps.add(model.predict_on_batch(seen))
+        if len(held[0]) >= max_images:
             break
-    return held.all(), mirrored.all() if mirror else None
+    found = [maps.all() for maps in held]
+    return found[0], found[1] if len(found) > 1 else None
 
 
-def _in_chunks(function: Callable, maps, *others, axis: int = 0):
+def _in_chunks(function: Callable, maps, *others, axis: int = 0) -> np.ndarray:
     """`function` of feature maps in float32, so many at a time that memory holds them so."""
     parts = []
-    for start in range(0, len(maps), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        parts.append(function(ops.cast(maps[rows], "float32"), *(other[rows] for other in others)))
-    return ops.concatenate(parts, axis=axis)
+    for rows in in_chunks(maps):
+        part = function(ops.cast(maps[rows], "float32"), *(other[rows] for other in others))
+        parts.append(ops.convert_to_numpy(part))  # with PyTorch's, the graph would be kept
+    return np.concatenate(parts, axis=axis)
 
 
 def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, np.ndarray]:
     """GradCAM and target of every image's comparison with its neighbours: (N, h, w)."""
+    gradients = []
+    for start in range(0, len(embeddings), _COMPARED):
+        rows = np.arange(len(embeddings))[start : start + _COMPARED]
+        gradients.append(ops.convert_to_numpy(bank.gradient(embeddings[rows], rows)))
 
-    def explained(*images):
-        return ops.stack(explain_neighbours(rationale, bank, *images))
+    def explained(maps, gradients):
+        return ops.stack(explain(rationale, maps, gradients[:, None, None, :]))
 
-    cam, target = _in_chunks(explained, maps, embeddings, np.arange(len(maps)), axis=1)
-    return ops.convert_to_numpy(cam), ops.convert_to_numpy(target)
+    cam, target = _in_chunks(explained, maps, np.concatenate(gradients), axis=1)
+    return cam, target
 
 
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:

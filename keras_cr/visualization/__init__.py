@@ -8,6 +8,7 @@ from keras_cr.visualization.curves import curves
 from keras_cr.visualization.detectors import detector_grid
 from keras_cr.visualization.gallery import retrieval_gallery
 from keras_cr.visualization.grid import rationale_grid
+from keras_cr.visualization.matches import match_sheet
 from keras_cr.visualization.overlay import overlay
 from keras_cr.visualization.picture import Picture, Pictures
 
@@ -16,6 +17,7 @@ __all__ = [
     "Pictures",
     "curves",
     "detector_grid",
+    "match_sheet",
     "overlay",
     "rationale_grid",
     "retrieval_gallery",

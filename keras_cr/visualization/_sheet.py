@@ -11,7 +11,8 @@ from keras_cr.visualization.picture import Picture
 
 GAP = 16  # pixels of white around a sheet and between its parts
 TEXT = 18  # pixels of a title's letters
-HEADING = 26  # pixels of letters that are still read when a sheet is as wide as a phone
+SMALLEST = 12  # pixels of letters that are read at full size
+HEADING = 26  # pixels of letters that are read when a sheet is as wide as a phone
 LEGEND_WIDTH = 640  # pixels; no sheet with a legend is narrower
 INK = "#222222"
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito's, apart for any colour vision
@@ -63,13 +64,18 @@ class Sheet:
         self._draw.rectangle((x, y, x + width - 1, y + height - 1), outline=color, width=line)
 
     def write(self, text: str, corner: tuple[int, int], width: int, size: int = TEXT) -> int:
-        """Writes a line, cut with an ellipsis where it is wider than `width` pixels.
+        """Writes a line, in smaller letters where it is wider than `width` pixels.
+
+        Where the smallest that can be read are too large, it is cut with an ellipsis.
 
         Returns:
             The width in pixels of what was written.
         """
         short = text = " ".join(str(text).split())
         plain, font = _font(True, size), _font(text.isascii(), size)
+        while size > SMALLEST and self._draw.textlength(text, font) > width:
+            size -= 1
+            font = _font(text.isascii(), size)
         while short and self._draw.textlength(short, font) > width:
             text = text[:-1]
             short = text.rstrip() + "…"

@@ -49,7 +49,7 @@ def detector_grid(
         top: images a detector, at most.
         detectors: which detectors to draw, as indices into K; None draws all, or the 32 most used
             where there are more.
-        titles: N lines, one for each image, written below it; what is too long for it is cut.
+        titles: N lines, one for each image, written below it; a long one in smaller letters.
         alpha: weight of the colours; see `overlay`.
         image_size: side in pixels that files are read at; arrays keep their size.
 

@@ -31,7 +31,7 @@ def rationale_grid(
         maps: (N, h, w), in 0..1.
         path: PNG file to write; its folder is made. None writes nothing.
         columns: pairs a row.
-        titles: N lines, one above each pair; what is too long for it is cut.
+        titles: N lines, one above each pair; a long one in smaller letters.
         alpha: weight of the colours; see `overlay`.
         image_size: side in pixels that files are read at; arrays keep their size.
         beside: (N, H, W, 3), a third picture for each, to the right of the overlay, such as the

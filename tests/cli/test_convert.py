@@ -9,6 +9,7 @@ from keras_cr.cli import main
 from keras_cr.conversion.convert import torchvision_names
 from keras_cr.models import ResNet
 from keras_cr.presets import load_preset
+from tests.conversion.libraries import stored
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def test_a_preset_is_written(checkpoint, tmp_path, capsys):
     argv = ["convert", str(checkpoint), "-o", str(folder), "--licence", "MIT"]
     assert main(argv) == 0
     printed = capsys.readouterr().out
-    assert "resnet under 'encoder_q.': 30 tensors used." in printed
+    assert "resnet as torchvision names it, under 'encoder_q.': 30 tensors used." in printed
+    assert "Taken: images less (0.485, 0.456, 0.406) over" in printed
     assert "Passed over: encoder_q.fc, queue." in printed
     assert load_preset(folder).pooling == "average"
     manifest = json.loads((folder / "preset.json").read_text())
@@ -55,5 +57,23 @@ def test_mistakes(checkpoint, tmp_path, capsys):
     said = capsys.readouterr().err
     assert f"convert: error: SOURCE: No such file: '{tmp_path / 'no.pth'}'. Name a" in said
     assert main(["convert", str(tmp_path / "taken"), "-o", str(tmp_path / "new")]) == 1
-    assert f"SOURCE: a folder: '{tmp_path / 'taken'}'" in capsys.readouterr().err
+    assert (
+        f"SOURCE: a folder without model.safetensors: '{tmp_path / 'taken'}'"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "new").exists()
+
+
+def test_what_the_file_leaves_open_is_said_by_flags(tmp_path, capsys):
+    name = "timm EfficientNet of TensorFlow"
+    np.savez(tmp_path / "net.npz", **stored(name)[0])
+    argv = ["convert", str(tmp_path / "net.npz"), "-o", str(tmp_path / "preset")]
+    assert main([*argv, "--backbone", "convnext_tiny"]) == 1
+    assert "say which, --backbone efficientnet or" in capsys.readouterr().err
+    argv += ["--backbone", "tf_efficientnet_b0", "--mean", *["0.5", "0.5", "0.5"]]
+    assert main(argv) == 1
+    assert "go together" in capsys.readouterr().err
+    assert main([*argv, "--std", *["0.5", "0.5", "0.5"]]) == 0
+    assert "padding 'same', epsilon 0.001" in capsys.readouterr().out
+    backbone = load_preset(tmp_path / "preset").backbone
+    assert (backbone.padding, backbone.mean) == ("same", (0.5, 0.5, 0.5))

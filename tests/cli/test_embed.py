@@ -8,6 +8,7 @@ import pytest
 import keras_cr
 from keras_cr import CommonRationaleEncoder
 from keras_cr.cli import embed, main
+from keras_cr.evaluation import read_embeddings
 from keras_cr.presets import PresetError, save
 from tests.case import tiny_backbone
 from tests.cli.conftest import NAMES, as_evaluated
@@ -25,7 +26,7 @@ def encoded(preset, photos):
 
 
 def test_npz(preset, photos, encoded, tmp_path, capsys):
-    run(photos, preset, tmp_path / "new" / "e.npz")
+    run(photos, preset, tmp_path / "new" / "e.npz", "--strategy", "mirrored")
     with np.load(tmp_path / "new" / "e.npz") as file:
         assert set(file) == {"paths", "embedding"}
         assert file["paths"].tolist() == [str(photos / name) for name in NAMES]
@@ -102,7 +103,7 @@ def test_broken_weights_are_refused(photos, tmp_path, monkeypatch, capsys):
     with pytest.raises(PresetError, match="beta hold NaN"):
         encoder.save_to_preset(tmp_path / "preset")
     monkeypatch.setattr(save, "check_finite", lambda *_: None)  # as an earlier version saved it
-    monkeypatch.setattr(save, "load_folder", lambda *_: None)
+    monkeypatch.setattr(save, "load_folder", lambda *_, **__: None)
     folder = encoder.save_to_preset(tmp_path / "preset")
     argv = ["embed", photos, "--preset", folder, "-o", tmp_path / "e.npz"]
     assert "holds NaN or infinite numbers" in fails(argv, capsys)
@@ -112,4 +113,67 @@ def test_broken_weights_are_refused(photos, tmp_path, monkeypatch, capsys):
 def test_a_missing_pyarrow_is_met_before_any_work(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     argv = ["embed", photos, "--preset", "no_such_preset", "-o", tmp_path / "e.parquet"]
-    assert 'pip install "keras-cr[recipes]", or write FILE.npz' in fails(argv, capsys)
+    assert 'needs pyarrow: pip install "keras-cr[parquet]"' in fails(argv, capsys)
+
+
+@pytest.fixture
+def parts(preset, photos, tmp_path, capsys):
+    """Makes a share of the parts of the photos, two images each; what it says."""
+    pytest.importorskip("pyarrow")
+
+    def make(shard, *more, images=photos, encoder=preset):
+        argv = ["embed", images, "--preset", encoder, "-o", tmp_path / "parts", "--shard", shard]
+        assert main([str(part) for part in [*argv, "--part-size", 2, *more]]) == 0
+        return capsys.readouterr().out
+
+    return make
+
+
+def test_parts_are_joined(parts, photos, encoded, tmp_path, monkeypatch):
+    folder = tmp_path / "parts"
+    assert "Wrote 2 of 2 parts" in (said := parts("1/2"))
+    assert "1 of 3 are missing yet" in said
+    with pytest.raises(ValueError, match="1 of 3 parts are missing .*part-00001-of-00003.parquet"):
+        read_embeddings(folder)
+    (folder / ".part-00001-of-00003.parquet.0123abcd").write_bytes(b"half, and killed")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*")}
+    assert "Wrote 1 of 3 parts" in (said := parts("1/1"))  # with another number of workers
+    assert "all 3 are there" in said
+    assert before.items() <= {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}.items()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"part-0000{part}-of-00003.parquet" for part in range(3)
+    ]
+    paths, embedding = read_embeddings(folder)
+    assert paths == [str(photos / name) for name in NAMES]
+    assert embedding.dtype == np.float32
+    np.testing.assert_allclose(embedding, encoded["embedding"], atol=1e-5)
+    monkeypatch.setattr("keras_cr.cli.embed._embed", None)  # nothing is embedded twice
+    assert "Wrote 0 of 3 parts" in parts("1/1")
+
+    (folder / "part-00002-of-00003.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(ValueError, match="part-00002-of-00003.parquet' is damaged, .*remove it"):
+        read_embeddings(folder)
+
+
+def test_parts_of_something_else_are_refused(parts, photos, tmp_path, capsys):
+    parts("1/3")
+    other = CommonRationaleEncoder(tiny_backbone(), num_detectors=2, image_size=32, seed=1)
+    other.save_to_preset(tmp_path / "other")
+    argv = ["embed", photos, "--preset", tmp_path / "other", "-o", tmp_path / "parts"]
+    argv += ["--shard", "2/3", "--part-size", 2]
+    for changed, told in ((argv, "encoder"), ([*argv, "--pooling", "average"], "pooling")):
+        said = fails(changed, capsys)
+        assert "is of other images or another encoder: " in said
+        assert f"{told} '" in said
+    argv[1] = photos / "a"
+    assert "images '6', not '2'" in fails(argv, capsys)
+
+
+def test_a_part_without_an_unreadable_image(preset, photos, broken, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    argv = ["embed", photos, broken, "--preset", preset, "-o", tmp_path / "parts"]
+    argv += ["--shard", "1/1", "--part-size", 4]
+    assert "1 of 3 images" in fails(argv, capsys)
+    assert main([*map(str, argv), "--skip-bad"]) == 0
+    paths, embedding = read_embeddings(tmp_path / "parts")
+    assert len(paths) == len(embedding) == 6

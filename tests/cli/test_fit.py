@@ -13,7 +13,7 @@ import keras_cr
 from keras_cr import CommonRationaleEncoder
 from keras_cr.cli import fit, main
 from keras_cr.data import synthetic_birds
-from keras_cr.pretraining import Rationale, fit_rationale
+from keras_cr.rationale import Rationale, fit_rationale
 from tests.case import tiny_backbone, tiny_encoder
 from tests.cli.test_main import fails
 from tests.data.helpers import save_image
@@ -108,7 +108,7 @@ def test_of_many_images_some_are_drawn(folder, file, tmp_path, monkeypatch, caps
         taken.extend(batch for batch in batches)
         return [dict.fromkeys(fit.MEASURES, 0.0)]
 
-    monkeypatch.setattr("keras_cr.pretraining.fit_rationale", watched)
+    monkeypatch.setattr("keras_cr.rationale.fit_rationale", watched)
     assert run(folder, tmp_path / "out", "--backbone", file, "--max-images", 10) == 0
     assert "Fitting to 10 of 24 images (--max-images)." in capsys.readouterr().err
     birds = synthetic_birds(2, NUMBER // 2, 0, image_size=32).images
@@ -124,7 +124,7 @@ def test_a_warning_is_one_line(folder, file, tmp_path, monkeypatch, capsys):
         warnings.warn("The maps shun the middle.", stacklevel=2)
         return []
 
-    monkeypatch.setattr("keras_cr.pretraining.fit_rationale", warns)
+    monkeypatch.setattr("keras_cr.rationale.fit_rationale", warns)
     assert run(folder, tmp_path / "out", "--backbone", file) == 0
     assert capsys.readouterr().err == "Warning: The maps shun the middle.\n"
 
@@ -133,7 +133,7 @@ def test_an_error_in_the_middle_leaves_no_half_preset(folder, file, tmp_path, mo
     def full(*args, **options):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("keras_cr.pretraining.fit_rationale", lambda *args, **options: [])
+    monkeypatch.setattr("keras_cr.rationale.fit_rationale", lambda *args, **options: [])
     monkeypatch.setattr("keras.saving.save_weights", full)
     output = tmp_path / "out"
     argv = ["fit", folder, "-o", output, "--backbone", file, *FEW]

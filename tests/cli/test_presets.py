@@ -76,7 +76,9 @@ def test_published_registered_and_loaded_by_name(store, hub, tmp_path, capsys, m
     store.rmdir()
     status, out, _ = run(capsys, "download", "tiny_birds", "--json")
     assert (status, json.loads(out)["pinned"]) == (0, True)
-    assert "hub" in next(row for row in run(capsys, "list")[1].splitlines() if "tiny" in row)
+    assert "hub" in next(
+        row for row in run(capsys, "list")[1].splitlines() if row.startswith("tiny_birds")
+    )
     page = run(capsys, "card", "tiny_birds")[1]
     assert f'from_preset("hf://org/birds@{done["commit"]}")' in page
 

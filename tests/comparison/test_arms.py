@@ -5,7 +5,7 @@ import pytest
 from keras_cr.comparison.arms import ARMS, Arm, arm_of
 from keras_cr.comparison.compare import main
 from keras_cr.experiment import Settings
-from keras_cr.experiment.options import typed_options
+from keras_cr.rationale.options import typed_options
 
 
 def test_a_name_is_the_arm_itself():

@@ -364,6 +364,7 @@ def test_flags(compared, capsys):
 def test_the_recipe_needs_no_data(tmp_path):
     command = [sys.executable, str(RECIPE), "--dataset", "demo", "--arms", "initialization"]
     command += ["--seeds", "0", "--protocols", "retrieval", "--output", str(tmp_path / "out")]
+    command += ["--image-size", "64", "--controls", "none"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     text = (tmp_path / "out" / "comparison.md").read_text()

@@ -204,7 +204,7 @@ def test_a_file_becomes_a_preset(weights, images, expected, tmp_path):
             lambda w: under("a.", w) | under("b.", {n: 2 * v for n, v in w.items()}),
             "Several networks; choose one.*a., b.",
         ),
-        (lambda w: {"conv1.weight": np.ones((8, 1, 3, 3))}, "No ResNet"),
+        (lambda w: {"conv1.weight": np.ones((8, 1, 3, 3))}, "No network that is known"),
         (lambda w: under("a.", w) | under("b.", w | {"bn1.bias": w["bn1.bias"] + 1}), "Several"),
         (lambda w: {n: v for n, v in w.items() if n[:5] != "layer"}, r"its stages are \[\]"),
         (lambda w: w | {"conv16.weight": np.ones((4, 16, 1, 1))}, "A rationale branch has"),
@@ -239,7 +239,8 @@ def test_of_the_hub_the_commit_is_kept(weights, images, expected, tmp_path, monk
 
     monkeypatch.setattr(hub, "fetch", fetch)
     converted = convert_checkpoint("hf://timm/small.in1k@v1", token="secret")
-    assert asked == [("timm/small.in1k", "v1", ("model.safetensors",), {"token": "secret"})]
+    files = ("model.safetensors", "config.json", "preprocessor_config.json")
+    assert asked == [("timm/small.in1k", "v1", files, {"token": "secret"})]
     assert converted.origin["converted_from"] == f"hf://timm/small.in1k@{commit.name}"
     np.testing.assert_allclose(converted.encoder(images), expected, atol=1e-5)
     (commit / "model.safetensors").unlink()

@@ -8,7 +8,7 @@ from keras_cr.data import FineGrainedDataset
 from keras_cr.evaluation import Embeddings, Features, center_prior
 
 SIZE = 24
-SECTIONS = ["numbers", "looks", "boxes", "gallery", "classes", "training", "protocol"]
+SECTIONS = ["looks", "gallery", "numbers", "boxes", "classes", "training", "protocol"]
 
 
 def features(classes=5, train=4, test=4, pooling="rationale", noise=1.6, **changes):

@@ -106,6 +106,7 @@ def test_every_image_is_drawn(opened):
     assert len(drawn) > 50
     assert all(complete and natural > 0 and shown > 20 for complete, natural, shown in drawn)
     assert page.title().startswith("A report with a title")
+    assert page.locator("img").first.bounding_box()["y"] < DESKTOP["height"], "on the first screen"
 
 
 def column(page, number):

@@ -36,7 +36,7 @@ def tables(text):
 
 
 def test_numbers_and_differences(evaluation, initialization, tmp_path):
-    source = {"command": "python train.py", "date": "2020-02-02"}
+    source = {"command": "python train.py", "date": "2020-02-02", "onednn": "1"}
     path = write_markdown(tmp_path / "new" / "r.md", "Squares", evaluation, initialization, source)
     text = path.read_text(encoding="utf-8")
     assert [file.name for file in path.parent.iterdir()] == ["r.md"]
@@ -73,7 +73,7 @@ def test_numbers_and_differences(evaluation, initialization, tmp_path):
     assert "linear probe (SGD)" not in rows
     assert text.startswith("## Squares\n\n17 test images of 5 classes in squares")
     assert "\n```\npython train.py\n```\n" in text
-    assert "- **date**: 2020-02-02\n- **checkpoint**: last epoch\n" in text
+    assert "- **Date**: 2020-02-02\n- **oneDNN**: on\n- **Checkpoint**: last epoch\n" in text
     knn = after["protocol"]["knn"]
     assert f"- **k-NN**: {knn['description']} Split: {knn['split']}." in text
     assert f"average: k {knn['choices']['average']['k']};" in text
@@ -125,7 +125,7 @@ def test_markup_in_names_is_shown_and_not_obeyed(tmp_path):
     assert text.startswith("## \\# \\<b\\> \\*t\\*\n")
     assert "a\\|b \\<img\\> \\_c\\_ \\[d\\](e) snake_case" in text
     assert "\n`````\necho ```` && exit\n`````\n" in text
-    assert "- **x\\|y**: \\`\\&lt;\\`\n" in text
+    assert "- **X\\|y**: \\`\\&lt;\\`\n" in text
     tables(text)
 
 

@@ -1,10 +1,12 @@
 """The encoder and the rationale that settings describe."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 
 from keras_cr.conversion.convert import torchvision_names
 from keras_cr.experiment import Settings
@@ -16,8 +18,10 @@ from keras_cr.experiment.build import (
 )
 from keras_cr.models import ResNet
 from keras_cr.optimizers import LARS, AdamW
+from keras_cr.presets import PresetError
 from keras_cr.pretraining import Neighbours, Rationale
 from tests.case import tiny_encoder
+from tests.conversion.libraries import EVERY, IMAGES, stored
 
 
 def rationale(num_images=400, **changes):
@@ -137,3 +141,40 @@ def test_a_checkpoint_of_another_framework(tmp_path):
     for ours, its in zip(encoder.backbone.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(ours, its)
     assert backbone_name(settings) == "moco"
+
+
+def test_a_checkpoint_of_timm_on_the_hub(hub, tmp_path):
+    save_file = pytest.importorskip("safetensors.numpy").save_file
+    tensors, expected = stored("timm ConvNeXt")
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "convnext_tiny"}))
+    api = HfApi(token="hf_writer")
+    for repo, names in {"convnext": ("config.json", "model.safetensors"), "empty": ()}.items():
+        api.create_repo(f"org/{repo}")
+        for name in ("config.json", *names):
+            file = tmp_path / name
+            api.upload_file(path_or_fileobj=file, path_in_repo=name, repo_id=f"org/{repo}")
+    encoder = build_encoder(Settings(init="hf://org/convnext", image_size=64))
+    found = np.asarray(encoder.feature_map(IMAGES)).ravel()[::EVERY]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert (encoder.pooling, encoder.num_detectors) == ("rationale", 1)
+    with pytest.raises(PresetError, match="neither a preset .* nor a model that KerasHub reads"):
+        build_encoder(Settings(init="hf://org/empty", image_size=64))
+
+
+def test_what_the_backbone_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny_encoder().save_to_preset(tmp_path / "run" / "preset")
+    for folder in ("imagenet", "none", "dinov2_tiny"):  # a set of images, and a backbone
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text("{}")
+    for init, expected in {
+        "imagenet": "resnet18",
+        "none": "resnet18",
+        "run/preset": "resnet18",
+        "demo_squeezenet": "resnet18",
+        "./dinov2_tiny": "dinov2_tiny",
+        "hf://org/Tiny-ViT@v1": "tiny-vit",
+        "networks/tiny.keras": "tiny",
+    }.items():
+        assert backbone_name(Settings(init=init, backbone="resnet18")) == expected, init

@@ -6,6 +6,7 @@ from keras_cr.experiment import Run, Settings, parse_settings
 from keras_cr.experiment.flags import read_setting
 from tests.case import tiny_backbone
 from tests.data.helpers import dataset, pixels, save_image
+from tests.experiment.helpers import train
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_the_flag():
 
 def test_a_run_keeps_its_training_images_and_goes_on_without(photos, tmp_path):
     cache, output = tmp_path / "cache", tmp_path / "out"
-    prepare(photos, output, cache=str(cache))._train(photos.split("train"))
+    train(prepare(photos, output, cache=str(cache)))
     assert len(list(cache.iterdir())) == 12
     resumed = prepare(photos, output, cache="memory", resume=True)
     assert resumed.settings.cache == "memory"

@@ -11,6 +11,7 @@ from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Run, Settings, parse_settings
 from tests.callbacks.helpers import read_events
 from tests.case import tiny_backbone
+from tests.experiment.helpers import train
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,10 @@ def prepare(birds, output, **changes):
 def test_monitoring_can_change_when_a_run_is_resumed(birds, tmp_path):
     pytest.importorskip("tensorboard", reason="needs TensorBoard")
     output = tmp_path / "out"
-    prepare(birds, output)
-    run = prepare(birds, output, resume=True, monitor_every=1, tensorboard=True)
-    run._train(birds.split("train"))
+    quick = {"refit": "off", "rationale_options": {"foregrounds": "off"}}
+    prepare(birds, output, **quick)
+    run = prepare(birds, output, **quick, resume=True, monitor_every=1, tensorboard=True)
+    train(run)
     assert 0 <= float(read_history(output / "history.csv")[0]["knn_train_top1"]) <= 1
     assert {"rationales", "knn/train_top1"} <= set(read_events(output / "tensorboard"))
     assert {"epoch_loss", "epoch_fit_loss"} <= set(read_events(output / "tensorboard" / "train"))

@@ -50,7 +50,7 @@ def test_every_phase_of_a_run_is_named(tmp_path, monkeypatch, capsys):
         image_size=32,
         protocols=("retrieval",),
         controls=("activation_norm",),
-        rationale_options={"k": 3},
+        rationale_options={"k": 3, "foregrounds": "off"},
     )
     run(settings, lambda _: birds, build_backbone=tiny_backbone)
     printed = capsys.readouterr()
@@ -80,7 +80,12 @@ def test_a_run_that_fails_leaves_no_line_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ProgressBar, "on_train_batch_end", fail)
     settings = Settings(
-        output=str(tmp_path / "out"), epochs=1, batch_size=8, image_size=32, protocols=("knn",)
+        output=str(tmp_path / "out"),
+        epochs=1,
+        batch_size=8,
+        image_size=32,
+        protocols=("knn",),
+        rationale="off",
     )
     with pytest.raises(KeyboardInterrupt):
         run(settings, lambda _: birds, build_backbone=tiny_backbone)

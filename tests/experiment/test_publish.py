@@ -39,6 +39,8 @@ def flags(tmp_path, monkeypatch):
         "batch_size": 8,
         "image_size": 64,
         "protocols": ("retrieval",),
+        "refit": "off",
+        "rationale_options": {"foregrounds": "off"},
         "output": str(tmp_path / "out"),
         "publish": "hf://org/birds",
     }
@@ -69,6 +71,7 @@ def test_a_failure_at_the_end_loses_nothing(hub, flags, birds, monkeypatch, tmp_
     hub.fault("POST", "/commit/", status=412)
     argv = ["train_birds.py", "--publish", "org/birds"]
     monkeypatch.setattr(sys, "argv", argv)
+    flags |= {"epochs": 0, "rationale": "off", "rationale_options": None}
     with pytest.raises(SystemExit, match="somebody else published .* keras-cr presets publish .*"):
         main("Trains.", lambda data_dir: birds, **{k: flags[k] for k in flags if k != "publish"})
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["retrieval"]

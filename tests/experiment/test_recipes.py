@@ -14,10 +14,11 @@ import pytest
 from keras_cr import CommonRationaleEncoder
 from keras_cr.callbacks._history import read_history
 from keras_cr.data import synthetic_birds, write_cub_layout
-from keras_cr.experiment.run import Run
-from keras_cr.pretraining import AUXILIARY
+from keras_cr.presets import store_path
+from keras_cr.pretraining import AUXILIARY, OBJECTIVES
 from tests.case import tiny_backbone
 from tests.data.helpers import pixels, save_image, write_aircraft, write_cars
+from tests.experiment.helpers import leave_out_pictures
 
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 
@@ -38,6 +39,7 @@ def recipe(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, "train_cub", raising=False)
         flags = {"--init": backbone, "--epochs": 1, "--image-size": 64, "--batch-size": 8}
         flags |= {"--protocols": "retrieval,localization", "--output": tmp_path / "out"}
+        flags = {flag: value for flag, value in flags.items() if flag not in arguments}
         given = [str(part) for flag in flags.items() for part in flag]
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments), *given])
         runpy.run_path(str(RECIPES / name), run_name="__main__")
@@ -48,8 +50,10 @@ def recipe(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "write"), [("cars", write_cars), ("aircraft", write_aircraft)])
-def test_official_layouts(recipe, birds, tmp_path, name, write):
-    output = recipe(f"train_{name}.py", "--data-dir", write(birds, tmp_path / name))
+def test_official_layouts(recipe, birds, tmp_path, monkeypatch, name, write):
+    leave_out_pictures(monkeypatch)
+    untrained = ["--epochs", 0, "--rationale", "paper"]
+    output = recipe(f"train_{name}.py", "--data-dir", write(birds, tmp_path / name), *untrained)
     metrics = json.loads((output / "metrics.json").read_text())
     protocol = metrics["protocol"]
     assert protocol["images"] == {"train": 16, "test": 6}
@@ -60,14 +64,16 @@ def test_official_layouts(recipe, birds, tmp_path, name, write):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["byol", "patch_wise", "supervised", "pretext"])
-def test_other_objectives(recipe, birds, tmp_path, monkeypatch, objective):
-    monkeypatch.setattr(sys.modules[Run.__module__], "write_pictures", lambda *_: None)  # slow
-    options = ["--objective", objective, "--refit", "off"]
+@pytest.mark.parametrize("objective", sorted(set(OBJECTIVES) - {"moco"}))
+def test_other_objectives(recipe, birds, monkeypatch, objective):
+    leave_out_pictures(monkeypatch)
+    monkeypatch.setattr("keras_cr.data.read_cub", lambda _: birds)  # quicker than files
+    options = ["--objective", objective, "--refit", "off", "--protocols", "retrieval"]
+    if objective not in ("byol", "patch_wise"):
+        options += ["--rationale-options", "foregrounds=off"]
     if objective == "pretext":
         options += ["--auxiliary", ",".join(f"{name}=1" for name in AUXILIARY)]
-    data = write_cub_layout(birds, tmp_path / "birds")
-    output = recipe("train_cub.py", "--data-dir", data, *options)
+    output = recipe("train_cub.py", "--data-dir", "birds", *options)
     (row,) = read_history(output / "history.csv")
     numbers = [float(row[name]) for name in ("loss", "fit_loss", "embedding_std", "agreement")]
     assert np.isfinite(numbers).all()
@@ -76,11 +82,22 @@ def test_other_objectives(recipe, birds, tmp_path, monkeypatch, objective):
     assert np.isfinite(CommonRationaleEncoder.from_preset("cub_tiny")(images)).all()
 
 
+def test_a_folder_of_classes(recipe, birds, tmp_path):
+    images = write_cub_layout(birds, tmp_path / "birds") / "images"
+    options = ["--epochs", 0, "--rationale", "off", "--preset-name", "my_birds"]
+    output = recipe("train_folder.py", "--data-dir", images, *options, "--protocols", "retrieval")
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert 0 <= metrics["retrieval"]["rank1"] <= 1
+    assert (store_path("my_birds") / "preset.json").is_file()
+
+
 @pytest.mark.slow
-def test_a_folder_without_labels_is_pretrained_on(recipe, tmp_path, capsys):
+def test_a_folder_without_labels_is_pretrained_on(recipe, tmp_path, monkeypatch, capsys):
+    leave_out_pictures(monkeypatch)
+    quick = ["--refit", "off", "--rationale-options", "foregrounds=off"]
     for number, image in enumerate(pixels(9, 64, 72)):
         save_image(tmp_path / "photos" / f"{number}.jpg", image)
-    output = recipe("train_folder.py", "--data-dir", tmp_path / "photos")
+    output = recipe("train_folder.py", "--data-dir", tmp_path / "photos", *quick)
     assert (
         "photos: no class folders; pretrains, and skips all that needs" in capsys.readouterr().out
     )
@@ -94,6 +111,8 @@ def test_a_folder_without_labels_is_pretrained_on(recipe, tmp_path, capsys):
     ("name", "arguments", "message"),
     [
         ("cars", [], "source .* is gone; .* --data-dir.*car_devkit.tgz.*cars_annos.mat"),
+        ("cub", ["--data-dir", "nowhere"], "nowhere"),
+        ("folder", ["--data-dir", "nowhere"], "nowhere"),
         ("cars", ["--data-dir", "nowhere"], "'nowhere' holds no layout of Stanford Cars"),
         ("aircraft", ["--data-dir", "nowhere"], "'nowhere' holds no images_variant_trainval.txt"),
         ("folder", [], "--data-dir: name the folder of images"),

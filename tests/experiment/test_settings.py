@@ -39,11 +39,17 @@ def test_a_run_that_did_not_know_a_setting_goes_on(tmp_path):
     del earlier["warmup_epochs"], earlier["final_weight_decay"]
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"settings": earlier}))
-    assert changed_settings(config, settings) == ""
+    assert changed_settings(json.loads(config.read_text()), settings) == ""
     warm = dataclasses.replace(settings, warmup_epochs=1, epochs=4)
-    assert changed_settings(config, warm) == "epochs was 3, is 4, warmup_epochs was 0, is 1"
+    assert (
+        changed_settings(json.loads(config.read_text()), warm)
+        == "epochs was 3, is 4, warmup_epochs was 0, is 1"
+    )
     config.write_text(json.dumps({"settings": earlier | {"temperature": 0.1}}))
-    assert changed_settings(config, settings) == "temperature was 0.1, is no setting"
+    assert (
+        changed_settings(json.loads(config.read_text()), settings)
+        == "temperature was 0.1, is no setting"
+    )
 
 
 def test_options_of_the_rationale_are_part_of_the_run():
@@ -106,6 +112,10 @@ def test_options_of_an_objective_are_those_of_its_class_and_of_what_it_refines(
         ),
         (["--resume"], "--resume needs --output"),
         (["--backbone", "vgg"], "invalid choice: 'vgg'"),
+        (
+            ["--strategy", "multiworker"],
+            "--strategy can't be 'multiworker': Keras 3 does not",
+        ),
         (["--rationale", "yes"], "invalid choice: 'yes'"),
         (["--init", "nowhere.keras"], "no such file: nowhere.keras"),
         (["--epoch", "3"], "unrecognized arguments"),

@@ -8,6 +8,7 @@ import pytest
 from keras_cr.data import read_cub, synthetic_birds, write_cub_layout
 from keras_cr.experiment import Run, Settings
 from keras_cr.experiment.stored import stored_name
+from keras_cr.experiment.training import train_encoder
 from keras_cr.presets import OccupiedFolderError, save_preset, store_path, stored_presets
 from tests.case import tiny_backbone, tiny_encoder
 
@@ -18,9 +19,11 @@ def birds(tmp_path_factory):
     return str(write_cub_layout(dataset, tmp_path_factory.mktemp("birds") / "data"))
 
 
+module = sys.modules[Run.__module__]  # the package has a function of that name
+
+
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch):
-    module = sys.modules[Run.__module__]  # the package has a function of that name
     monkeypatch.setattr(module, "write_pictures", lambda *args: None)
 
 
@@ -72,16 +75,17 @@ def test_overwriting_on_purpose(birds, tmp_path, capsys):
     assert mark("mine") != first
 
 
-def test_a_name_taken_while_a_run_was_at_work(birds, tmp_path, capsys):
+def test_a_name_taken_while_a_run_was_at_work(birds, tmp_path, monkeypatch):
     slow, fast = prepare(birds, tmp_path / "slow"), prepare(birds, tmp_path / "fast")
-    train = slow._train
 
-    def overtaken(images):
+    def overtaken(*args):
+        patch.undo()
         fast.execute()
-        return train(images)
+        return train_encoder(*args)
 
-    slow._train = overtaken
-    slow.execute()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_encoder", overtaken)
+        slow.execute()
     assert mark("birds_resnet50") == fast.mark
     assert mark("birds_resnet50-2") == slow.mark
 

@@ -145,7 +145,9 @@ def test_what_arrives_damaged_gets_no_tag(hub):
 
 
 def test_another_output_gets_no_tag(hub, monkeypatch):
-    monkeypatch.setattr("keras_cr.presets.load.load_preset", lambda folder: tiny_encoder(seed=1))
+    monkeypatch.setattr(
+        "keras_cr.presets.load.load_preset", lambda folder, **_: tiny_encoder(seed=1)
+    )
     with pytest.raises(PublishVerificationError, match="its output differs by"):
         publish(tiny_encoder(), "hf://org/birds", tag="v1", **WRITER)
     assert HfApi().list_repo_refs("org/birds").tags == []

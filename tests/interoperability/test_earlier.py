@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleEncoder
-from keras_cr.experiment.callbacks import load_state, state_path
+from keras_cr.experiment.checkpoints import last_checkpoint
 from keras_cr.pretraining import MoCo
 
 FOLDER = pathlib.Path(__file__).parent / "data"
@@ -30,10 +30,10 @@ def test_an_encoder_and_its_preset_give_the_embeddings_they_gave(encoder):
 
 
 def test_a_pretrainer_cannot_go_on_but_gives_its_encoder(encoder, tmp_path):
-    state_path(tmp_path).parent.mkdir()
-    shutil.copy(FOLDER / "moco.keras", state_path(tmp_path))
-    with pytest.raises(ValueError, match="`resume`: .*of another version.*begin the run anew"):
-        load_state(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(FOLDER / "moco.keras", tmp_path / "checkpoints" / "last.keras")
+    with pytest.raises(ValueError, match="`resume`: .*of an earlier version.*Begin the run anew"):
+        last_checkpoint(tmp_path)
     fresh = MoCo(CommonRationaleEncoder.from_preset(FOLDER / "preset", load_weights=False))
     with pytest.warns(UserWarning, match="objects could not be loaded"):
         fresh.load_weights(FOLDER / "moco.keras", skip_mismatch=True)

@@ -1,10 +1,13 @@
-"""Feature maps in memory: half precision where it can hold them."""
+"""Feature maps that are kept: in half precision where it can hold them, and many on disk."""
+
+import errno
+import io
 
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_cr.models.feature_maps import HeldMaps
+from keras_cr.models.feature_maps import HeldMaps, unit_scale
 
 
 def maps(scale=1.0, number=3):
@@ -47,3 +50,40 @@ def test_not_finite(value):
     collected.add(maps())
     with pytest.raises(ValueError, match="must be finite.*image at position 4.*dtype='float32'"):
         collected.add(bad)
+
+
+def on_disk(*parts, folder):
+    collected = HeldMaps(max_memory=1e-9)
+    for part in parts:
+        collected.add(part)
+    assert not list(folder.iterdir())  # a file without a name
+    return collected.all()
+
+
+@pytest.mark.parametrize("scales", [(1, 1), (1, 1e-4), (1, 1e6), (1e-3,)])
+def test_what_memory_does_not_hold_is_the_same_on_disk(scales, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    parts = [maps(scale, number=4) for scale in scales]
+    found, expected = on_disk(*parts, folder=tmp_path), held(*parts)
+    assert (found.shape, found.dtype) == (tuple(expected.shape), expected.dtype)
+    assert found[:].dtype == expected.dtype
+    np.testing.assert_array_equal(found[:], expected)
+    np.testing.assert_array_equal(found[1:3], expected[1:3])
+    rows = np.array([3, 0, 3])
+    np.testing.assert_array_equal(found[rows], np.asarray(expected)[rows])
+    assert unit_scale(found) == unit_scale(expected)
+
+
+def test_a_full_disk_is_told(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda buffering: Full())
+    with pytest.raises(OSError, match=r"`max_memory`.*No space left on device.*TMPDIR"):
+        HeldMaps(max_memory=1e-9).add(maps())
+
+
+def test_memory_must_be_positive():
+    with pytest.raises(ValueError, match="max_memory=0"):
+        HeldMaps(max_memory=0)

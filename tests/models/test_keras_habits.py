@@ -224,7 +224,9 @@ def test_what_is_frozen_stays_frozen_in_every_format(freeze, backbone, tmp_path)
     copies["clone"].set_weights(classifier.get_weights())
     for name, copy in copies.items():
         assert is_same(classifier, copy, x), name
-        copy.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        copy.compile(
+            keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", run_eagerly=True
+        )  # a graph takes far longer to make than a step
         copy.fit(x, y, verbose=0)
         names = [variable.path.split("/")[-2:] for variable in classifier.trainable_variables]
         trained = [variable.path.split("/")[-2:] for variable in copy.trainable_variables]
@@ -241,12 +243,12 @@ def test_frozen_encoder_does_not_move_and_thaws():
     encoder = tiny_encoder()
     classifier = CommonRationaleClassifier(encoder, 3, train="head")
     before = encoder.get_weights()
-    classifier.compile("adam", "sparse_categorical_crossentropy")
+    classifier.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     classifier.fit(x, y, verbose=0)
     for old, new in zip(before, encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     encoder.trainable = True
-    classifier.compile("adam", "sparse_categorical_crossentropy")
+    classifier.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     classifier.fit(x, y, verbose=0)
     assert not np.array_equal(before[0], encoder.get_weights()[0])
 
@@ -307,7 +309,7 @@ def test_the_encoders_share_of_the_learning_rate_is_the_same_for_every_optimizer
         )
         classifier.head.kernel.assign(keras.random.normal(classifier.head.kernel.shape, seed=1))
         before = encoder.backbone.layers[1].kernel.numpy(), classifier.head.kernel.numpy()
-        classifier.compile(optimizer, "sparse_categorical_crossentropy")
+        classifier.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
         classifier.fit(x, y, 8, verbose=0)
         after = encoder.backbone.layers[1].kernel.numpy(), classifier.head.kernel.numpy()
         return [new - old for new, old in zip(after, before, strict=True)]
@@ -322,14 +324,14 @@ def test_pretrained_statistics_are_kept_and_fresh_ones_learnt():
     x, y = data()
     fresh = CommonRationaleClassifier(tiny_encoder(), 3)
     assert (fresh.freeze_batch_norm, fresh.encoder_lr_multiplier) == (False, 1.0)
-    fresh.compile("adam", "sparse_categorical_crossentropy")
+    fresh.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     fresh.fit(x, y, epochs=3, verbose=0)
     norm = fresh.encoder.backbone.layers[2]
     learnt = np.array(norm.moving_mean)
     assert np.any(learnt != 0)
     pretrained = CommonRationaleClassifier(fresh.encoder, 3)
     assert (pretrained.freeze_batch_norm, pretrained.encoder_lr_multiplier) == (True, 0.1)
-    pretrained.compile("adam", "sparse_categorical_crossentropy")
+    pretrained.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     pretrained.fit(x, y, verbose=0)
     np.testing.assert_array_equal(learnt, norm.moving_mean)
     copy = CommonRationaleClassifier.from_config(pretrained.get_config())
@@ -338,7 +340,7 @@ def test_pretrained_statistics_are_kept_and_fresh_ones_learnt():
 
 def test_a_prediction_does_not_depend_on_the_batch_and_one_image_trains():
     x, y = data()
-    classifier = compiled()
+    classifier = compiled(run_eagerly=True)
     classifier.fit(x[:1], y[:1], epochs=2, verbose=0)
     together = classifier.predict(x, verbose=0)
     np.testing.assert_allclose(classifier.predict(x[:1], verbose=0), together[:1], atol=1e-5)

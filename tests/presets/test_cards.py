@@ -7,6 +7,8 @@ import pathlib
 import pytest
 import yaml
 
+from keras_cr import CommonRationaleEncoder
+from keras_cr.models import ConvNeXt
 from keras_cr.presets import (
     CardError,
     UnknownPresetError,
@@ -38,6 +40,17 @@ def test_card(path):
     assert entry.name == path.stem
     assert entry.backbone in entry.recipe["command"]
     assert (ROOT / entry.recipe["command"].split()[1]).is_file()
+
+
+def test_parameters_of_cards():
+    """Where the network has a class of this package; KerasHub's are counted in its own test."""
+    count = {
+        "resnet50": CommonRationaleEncoder("resnet50", num_detectors=1).count_params(),
+        "convnext_tiny": CommonRationaleEncoder(ConvNeXt(), num_detectors=1).count_params(),
+    }
+    counted = [entry for entry in cards().values() if entry.backbone in count]
+    assert len(counted) == 6
+    assert all(entry.parameters == count[entry.backbone] for entry in counted)
 
 
 def test_cards():

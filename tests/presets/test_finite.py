@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_cr.conversion.convert import convert_checkpoint, from_keras_resnet50
-from keras_cr.conversion.torchvision import load_torchvision_weights, torchvision_names
 from keras_cr.models import CommonRationaleEncoder, ResNet
+from keras_cr.models.torchvision import load_torchvision_weights, torchvision_names
 from keras_cr.presets import PresetError, load_preset
 from keras_cr.presets import save as saving
 from keras_cr.presets.errors import CheckpointError
@@ -40,7 +40,7 @@ def test_load_names_the_variable(tmp_path, monkeypatch):
     spoil(model.branch.detectors.kernel)
     with monkeypatch.context() as patched:
         patched.setattr(saving, "check_finite", lambda *_: None)  # as an earlier version saved it
-        patched.setattr(saving, "load_folder", lambda *_: None)
+        patched.setattr(saving, "load_folder", lambda *_, **__: None)
         model.save_to_preset(tmp_path / "preset")
     with pytest.raises(
         PresetError, match="'branch/detectors/vars/0' holds NaN.*train or convert it"

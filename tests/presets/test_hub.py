@@ -63,7 +63,7 @@ def commit(monkeypatch, tmp_path):
     pins = {name: fingerprint(folder / name) for name in FILES}
     fields = registry.card("cub_resnet50").__dict__
     pinned = registry.Card(**fields | {"repo": "org/name", "commit": commit, "files": pins})
-    monkeypatch.setattr("keras_cr.presets.load.card", lambda name: pinned)
+    monkeypatch.setattr("keras_cr.presets.locate.card", lambda name: pinned)
     return folder
 
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleEncoder
-from keras_cr.conversion.imagenet import load_imagenet_weights
-from keras_cr.models import squeezenet
 from keras_cr.presets import CorruptPresetError, card, list_presets, load_preset, registry
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "weights" / "squeezenet_v1_1_imagenet.keras"
@@ -58,11 +56,17 @@ def test_files_are_checked_against_the_card(tmp_path, monkeypatch):
 
 
 def test_a_backbone_starts_from_its_weights(no_network):
-    backbone = squeezenet(seed=0)
-    load_imagenet_weights(backbone)
+    encoder = CommonRationaleEncoder("squeezenet", weights="imagenet")
     expected = load_preset(NAME).backbone
-    for ours, its in zip(backbone.weights, expected.weights, strict=True):
+    for ours, its in zip(encoder.backbone.weights, expected.weights, strict=True):
         np.testing.assert_array_equal(ours, its)
+    assert encoder.num_detectors == 1
+    random = CommonRationaleEncoder("squeezenet", seed=0).backbone.weights[0]
+    assert not np.array_equal(random, expected.weights[0])
+    with pytest.raises(ValueError, match="`weights` is for a backbone by name.*weights='imagenet'"):
+        CommonRationaleEncoder(expected, weights="imagenet")
+    with pytest.raises(ValueError, match="`weights` must be 'imagenet' or None. Received: 'coco'"):
+        CommonRationaleEncoder("squeezenet", weights="coco")
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the ImageNet weights as a .keras file")

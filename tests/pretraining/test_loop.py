@@ -90,7 +90,7 @@ def test_stopped_and_gone_on_it_is_the_same_training(tmp_path, trusted):
     for begun in range(3):
         train(part, data, begun + 1, first_epoch=begun, folder=tmp_path / "part")
     same(whole, part)
-    assert read_maps(tmp_path / "part" / "foregrounds.npz").max() > 0.5
+    assert read_maps(tmp_path / "part" / "foregrounds-00002.npz").max() > 0.5
     plain = pretrainer(total_steps=6)
     train(plain, data, 3)
     kernels = [made.encoder.backbone.weights[0].numpy() for made in (whole, plain)]
@@ -100,12 +100,12 @@ def test_stopped_and_gone_on_it_is_the_same_training(tmp_path, trusted):
 def test_maps_that_are_gone_are_fitted_anew(tmp_path, capsys, trusted):
     data, made = scenes(), pretrainer(rationale=looped())
     train(made, data, 1, folder=tmp_path)
-    (tmp_path / "foregrounds.npz").write_bytes(b"PK\x03\x04damaged")
+    (tmp_path / "foregrounds-00000.npz").write_bytes(b"PK\x03\x04damaged")
     train(made, data, 2, first_epoch=1, folder=tmp_path)
-    assert "foregrounds.npz holds no maps of epoch 1: the branch is fitted anew" in (
+    assert "foregrounds-00000.npz holds no maps of epoch 1: the branch is fitted anew" in (
         capsys.readouterr().err
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["foregrounds.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["foregrounds-00000.npz"]
 
 
 def test_the_maps_are_fitted_every_few_epochs(monkeypatch, trusted):

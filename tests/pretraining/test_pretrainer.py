@@ -1,11 +1,14 @@
 """What the training step says of a map."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
-from keras_cr.pretraining import Rationale
+from keras_cr.pretraining import Neighbours, Outcome, Rationale, SimCLR
 from keras_cr.rationale.measures import correlation, relative_entropy
+from tests.case import tiny_encoder
 from tests.pretraining.objectives.test_moco import batch, moco
 
 
@@ -45,3 +48,39 @@ def test_correlation_of_maps_however_low(height):
     found = correlation(np.float32(height) * cams, maps)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
     np.testing.assert_array_equal(correlation(np.zeros_like(cams), maps), np.zeros(4))
+
+
+class Counted(SimCLR):
+    """Counts how often its loss is traced."""
+
+    traces = 0
+
+    def objective(self, student, teacher, batch):
+        type(self).traces += 1
+        return super().objective(student, teacher, batch)
+
+
+class Steep(SimCLR):
+    """The same loss, whose gradient is NaN: sqrt's at 0, times 0."""
+
+    def objective(self, student, teacher, batch):
+        outcome = super().objective(student, teacher, batch)
+        steep = ops.sum(ops.sqrt(0.0 * ops.square(student["query"].projected)))
+        return Outcome(outcome.loss + steep, outcome.logs)
+
+
+@pytest.mark.parametrize(("objective", "finite"), [(SimCLR, True), (Steep, False)])
+def test_a_gradient_that_is_not_finite_makes_the_logged_loss_so(objective, finite):
+    pretrainer = objective(tiny_encoder(), rationale=None, projection_dim=4)
+    pretrainer.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    logs = pretrainer.train_on_batch(batch(), return_dict=True)
+    assert np.isfinite(logs["ssl_loss"])
+    assert np.isfinite(logs["loss"]) == finite
+
+
+def test_a_step_is_traced_once():
+    Counted.traces = 0
+    pretrainer = Counted(tiny_encoder(), rationale=Rationale(Neighbours(k=3)), projection_dim=4)
+    pretrainer.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    pretrainer.fit(tf.data.Dataset.from_tensors(batch()).repeat(3), epochs=2, verbose=0)
+    assert Counted.traces == 1

@@ -1,7 +1,7 @@
-"""The report's head: what was evaluated, what came out, and where it comes from."""
+"""The report's head: what was evaluated, and what came out."""
 
 from keras_cr._metrics import Headline, Metric, shown_in
-from keras_cr.evaluation.report.html import Markup, el, facts
+from keras_cr.evaluation.report.html import Markup, el
 from keras_cr.evaluation.report.numbers import (
     Scored,
     baselines,
@@ -19,7 +19,7 @@ SENTENCES = {
 
 
 def headline(subject: Subject, title: str) -> Markup:
-    """Title, summary, key numbers and provenance."""
+    """Title, summary and key numbers."""
     compared = scored(subject.metrics, subject.initialization)
     own, others = compared[-1], baselines(compared)
     cards = [
@@ -34,7 +34,6 @@ def headline(subject: Subject, title: str) -> Markup:
         el("p", first, class_="lead"),
         [el("p", text) for text in more],
         el("ul", cards, class_="cards") if cards else None,
-        _provenance(subject),
     )
 
 
@@ -89,30 +88,4 @@ def _card(metric: Headline, own: Scored, others: list[Scored]) -> Markup:
         el("span", metric.name, class_="name"),
         el("span", percent(metric.of(own.scores)), el("small", " %"), class_="number"),
         el("ul", lines) if lines else None,
-    )
-
-
-def _provenance(subject: Subject) -> Markup:
-    protocol, source = subject.protocol, dict(subject.source or {})
-    classes, command = protocol["classes"], source.pop("command", None)
-    counts = [
-        f"{count:,} {split}" + (f" ({classes[split]:,} classes)" if classes.get(split) else "")
-        for split, count in protocol["images"].items()
-    ]
-    return facts(
-        [
-            ("Data set", protocol["dataset"]),
-            ("Images", ", ".join(counts)),
-            ("Image size", f"{protocol['image_size']} × {protocol['image_size']} pixels"),
-            ("Pooling", protocol["pooling"]),
-            ("Checkpoint", protocol["checkpoint_rule"]),
-            ("Seed of evaluation", protocol["seed"]),
-            *(
-                (str(name).replace("_", " ").capitalize(), str(value))
-                for name, value in source.items()
-            ),
-            ("Versions", ", ".join(f"{k} {v}" for k, v in protocol["versions"].items())),
-            ("Command", command and el("code", command)),
-        ],
-        class_="facts",
     )

@@ -20,6 +20,7 @@ from keras_cr.evaluation.report.numbers import (
     protocol_name,
     reason,
     scored,
+    source_line,
     spread,
 )
 from keras_cr.evaluation.report.tables import choices
@@ -65,9 +66,9 @@ def write_markdown(
             f"{_told(metrics)}."
         )
     initialization = initialization or metrics.get("initialization")
-    source = dict(source or {})
-    command = source.pop("command", None)
     protocol = metrics["protocol"]
+    source = {k: v for k, v in (source or {}).items() if k not in protocol["versions"]}
+    command = source.pop("command", None)
     parts = [
         f"## {_escape(title)}",
         *map(_escape, summary(metrics, initialization)),
@@ -76,10 +77,10 @@ def write_markdown(
         _fenced(str(command)) if command else None,
         _bullets(
             [
-                *((str(name).replace("_", " "), value) for name, value in source.items()),
-                ("checkpoint", protocol["checkpoint_rule"]),
-                ("images", _pairs(protocol["images"]) + f" at {protocol['image_size']} pixels"),
-                ("versions", _pairs(protocol["versions"])),
+                *(source_line(name, value) for name, value in source.items() if value is not None),
+                ("Checkpoint", protocol["checkpoint_rule"]),
+                ("Images", _pairs(protocol["images"]) + f" at {protocol['image_size']} pixels"),
+                ("Versions", _pairs(protocol["versions"])),
             ]
         ),
         _bullets(

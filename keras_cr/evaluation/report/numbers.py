@@ -24,6 +24,14 @@ def protocol_name(protocol: str) -> str:
     return NAMES.get(protocol, protocol.replace("_", " "))
 
 
+def source_line(name: str, value) -> tuple[str, str]:
+    """What a part of a result's source is called in a report, and what it says."""
+    if name == "onednn":
+        return "oneDNN", {"0": "off", "1": "on"}.get(value, str(value))
+    title = {"seed": "seed of the training"}.get(name, str(name).replace("_", " "))
+    return title.capitalize() if title.islower() else title, str(value)
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell(Metric):
     """A number of the report's tables; `short` where a short report shows it too."""

@@ -11,10 +11,10 @@ POLICY = (
 )
 ICON = "data:,"  # none, and no request for one
 CONTENTS = {
-    "numbers": "Numbers",
     "looks": "Where it looks",
-    "boxes": "Boxes",
     "gallery": "Retrieval",
+    "numbers": "Numbers",
+    "boxes": "Boxes",
     "classes": "Classes",
     "training": "Training",
     "protocol": "Protocol",

@@ -14,13 +14,13 @@ FAINT = 0.4  # weight of the map's colours beneath boxes
 
 
 def looks(subject: Subject) -> Markup:
-    """The localisation table and overlays spread evenly over the images."""
+    """Overlays spread evenly over the images, and the localisation table."""
     return el(
         "section",
         el("h2", "Where it looks"),
-        _table(subject),
-        el("h3", "Maps over images"),
         _overlays(subject),
+        el("h3", "Maps against their controls"),
+        _table(subject),
         id="looks",
     )
 

@@ -1,11 +1,11 @@
-"""The section of what was done, in full, and all numbers as a file."""
+"""The section of what was done, in full, where it comes from, and all numbers as a file."""
 
 import json
 
 from keras_cr._csv import csv_text
 from keras_cr.evaluation.records import FIELDS, records
-from keras_cr.evaluation.report.html import Markup, data_uri, el, table
-from keras_cr.evaluation.report.numbers import protocol_name, reason
+from keras_cr.evaluation.report.html import Markup, data_uri, el, facts, table
+from keras_cr.evaluation.report.numbers import protocol_name, reason, source_line
 from keras_cr.evaluation.report.subject import Subject
 
 COLUMNS = ("protocol", "metric", "value", "pooling", "split", "seed")
@@ -22,11 +22,37 @@ def protocols(subject: Subject) -> Markup:
     return el(
         "section",
         el("h2", "Protocol"),
-        el("p", f"Images: {protocol['geometry']}. Checkpoint: {protocol['checkpoint_rule']}."),
+        el("p", f"Images: {protocol['geometry']}."),
+        _provenance(subject),
         [el("h3", "Not measured"), el("ul", missing)] if missing else None,
         _records(subject),
         el("details", el("summary", "The protocol in full"), el("pre", whole, tabindex="0")),
         id="protocol",
+    )
+
+
+def _provenance(subject: Subject) -> Markup:
+    """Where the numbers come from."""
+    protocol = subject.protocol
+    source = {k: v for k, v in (subject.source or {}).items() if k not in protocol["versions"]}
+    classes, command = protocol["classes"], source.pop("command", None)
+    counts = [
+        f"{count:,} {split}" + (f" ({classes[split]:,} classes)" if classes.get(split) else "")
+        for split, count in protocol["images"].items()
+    ]
+    return facts(
+        [
+            ("Data set", protocol["dataset"]),
+            ("Images", ", ".join(counts)),
+            ("Image size", f"{protocol['image_size']} × {protocol['image_size']} pixels"),
+            ("Pooling", protocol["pooling"]),
+            ("Checkpoint", protocol["checkpoint_rule"]),
+            ("Seed of evaluation", protocol["seed"]),
+            *(source_line(name, value) for name, value in source.items() if value is not None),
+            ("Versions", ", ".join(f"{k} {v}" for k, v in protocol["versions"].items())),
+            ("Command", command and el("code", command)),
+        ],
+        class_="facts",
     )
 
 

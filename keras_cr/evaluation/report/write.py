@@ -33,8 +33,8 @@ def write_report(
 ) -> Path:
     """Writes a report as one HTML file that holds its pictures and asks for nothing else.
 
-    It shows the numbers with their protocols, the maps over images and against their controls,
-    boxes, retrieved images, accuracy and confusions class by class, and the training curves. What
+    It shows the maps over images and against their controls, retrieved images, the numbers with
+    their protocols, boxes, accuracy and confusions class by class, and the training curves. What
     the data don't allow is left out, with the reason. Only images that are shown are read, and
     thumbnails of them are kept: a report is 1 to 3 MB, whatever the size of the data set.
 
@@ -74,7 +74,7 @@ def write_report(
     if (as_whole(max_examples) or 0) < 1:
         raise ValueError(f"`max_examples` must be a positive integer; received {max_examples!r}.")
     subject = Subject(evaluation, initialization, history, source, max_examples)
-    parts = (numbers, looks, boxes, gallery, classes, training, protocols)
+    parts = (looks, gallery, numbers, boxes, classes, training, protocols)
     sections = []
     with Progress("Writing the report", len(parts), "sections", verbose=verbose) as progress:
         for part in parts:

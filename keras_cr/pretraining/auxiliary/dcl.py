@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
+from keras_cr._replicas import uniform
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.auxiliary.tiles import grid_on, rearranged, regions, reordered
 from keras_cr.pretraining.heads import classified, head
@@ -79,8 +80,7 @@ class DCL(AuxiliaryTask):
         """
         sources = ops.broadcast_to(ops.arange(grid**2), (number, grid**2))
         for _ in range(2):  # within the rows, and, turned over, within the columns
-            shape = (number, grid, grid)
-            draws = keras.random.uniform(shape, -self.reach, self.reach, seed=self.random)
+            draws = uniform((number, grid, grid), -self.reach, self.reach, seed=self.random)
             order = ops.argsort(ops.arange(grid, dtype="float32") + draws, axis=-1)
             lines = reordered(ops.reshape(sources, (-1, grid)), ops.reshape(order, (-1, grid)))
             turned = ops.transpose(ops.reshape(lines, (-1, grid, grid)), (0, 2, 1))

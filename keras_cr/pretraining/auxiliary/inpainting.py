@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._replicas import total
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.auxiliary.tiles import averaged, checked_side, random_orders
 from keras_cr.pretraining.heads import head
@@ -91,4 +92,5 @@ class Inpainting(AuxiliaryTask):
 
 def _mean(values, share):
     """The mean of `(B, H, W, C)` where a place counts by its share `(B, H, W, 1)`."""
-    return ops.sum(ops.mean(values, axis=-1, keepdims=True) * share) / ops.sum(share)
+    found = ops.sum(ops.mean(values, axis=-1, keepdims=True) * share)
+    return total(found) / total(ops.sum(share))

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
+from keras_cr._replicas import gather
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
@@ -11,7 +12,6 @@ from keras_cr.pretraining.auxiliary.tiles import cut, random_orders, reordered
 from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.heads import head, unit
 from keras_cr.pretraining.outcome import Outcome, added
-from keras_cr.pretraining.twin import gather
 
 _TILES = 4  # Maaz et al.'s 2 x 2, in place of PIRL's nine
 

@@ -12,9 +12,9 @@ class AuxiliaryTask(keras.layers.Layer):
     """Something else that the backbone learns from the same images.
 
     A subclass makes its heads in `build` (those of `keras_cr.pretraining.heads.head` compute in
-    float32), draws by `keras.random` from `self.random`, and gives a loss. The step logs it as
-    `NAME_loss` and the task's own scalars as `NAME_...`. Heads, and where the draws have come to,
-    are saved with the pretrainer; an encoder knows nothing of them.
+    float32), draws by `keras_cr.pretraining.uniform` from `self.random`, and gives a loss. The step
+    logs it as `NAME_loss` and the task's own scalars as `NAME_...`. Heads, and where the draws have
+    come to, are saved with the pretrainer; an encoder knows nothing of them.
 
     Args:
         weight: factor of its loss beside the objective's.

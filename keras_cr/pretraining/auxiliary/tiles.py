@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_cr._replicas import uniform
+
 
 def cut(images, grid: int):
     """The tiles of images `(B, H, W, C)`: `(B, grid * grid, H // grid, W // grid, C)`.
@@ -53,7 +55,7 @@ def reordered(values, sources):
 
 def random_orders(number: int, length: int, random: keras.random.SeedGenerator):
     """Permutations of `length` things, all as likely: integers `(number, length)`."""
-    return ops.argsort(keras.random.uniform((number, length), seed=random), axis=-1)
+    return ops.argsort(uniform((number, length), seed=random), axis=-1)
 
 
 def averaged(maps, rows: int, columns: int):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._replicas import gather
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head
 from keras_cr.pretraining.outcome import Outcome
@@ -51,7 +52,7 @@ class BarlowTwins(Pretrainer):
         return {"project": head(channels, 3 * (self.projection_dim,), "hidden", self.seed)}
 
     def objective(self, student, teacher, batch):
-        first, second = (_standardized(student[name].projected) for name in self.views)
+        first, second = (_standardized(gather(student[name].projected)) for name in self.views)
         correlation = ops.matmul(ops.transpose(first), second)
         correlation /= ops.cast(ops.shape(first)[0], "float32")
         squares, diagonal = ops.square(correlation), ops.diagonal(correlation)

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_cr._replicas import gather
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
@@ -13,7 +14,6 @@ from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.heads import on_rows, places, unit
 from keras_cr.pretraining.objectives.moco import MoCo
 from keras_cr.pretraining.outcome import added
-from keras_cr.pretraining.twin import gather
 from keras_cr.rationale import Rationale
 
 DEFAULT_RATIONALE = Rationale()

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._replicas import gather
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head
@@ -74,11 +75,11 @@ class LeJEPA(Pretrainer):
         return {"project": head(channels, units, "hidden", self.seed)}
 
     def objective(self, student, teacher, batch):
-        large = ops.stack([student[name].projected for name in ("query", "key")])
+        large = ops.stack([gather(student[name].projected) for name in ("query", "key")])
         views = large
         if self.small_crops:
             crops = (-1, self.small_crops, self.projection_dim)
-            small = ops.reshape(student["small"].projected, crops)
+            small = ops.reshape(gather(student["small"].projected), crops)
             views = ops.concatenate([large, ops.transpose(small, (1, 0, 2))])
         prediction = ops.mean(ops.square(views - ops.mean(large, axis=0)))
         gaussianity = ops.mean(epps_pulley(ops.matmul(views, self.draw_directions())))

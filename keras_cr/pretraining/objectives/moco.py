@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._replicas import gather
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
@@ -13,7 +14,6 @@ from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.heads import head, unit
 from keras_cr.pretraining.outcome import Outcome
 from keras_cr.pretraining.pretrainer import Pretrainer
-from keras_cr.pretraining.twin import gather
 from keras_cr.rationale import Rationale
 
 DEFAULT_RATIONALE = Rationale()

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._replicas import gather
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
@@ -58,7 +59,7 @@ class SimCLR(Pretrainer):
         return {"project": head(channels, units, "all", self.seed)}
 
     def objective(self, student, teacher, batch):
-        views = unit(ops.concatenate([student["query"].projected, student["key"].projected]))
+        views = unit(ops.concatenate([gather(student[name].projected) for name in self.views]))
         partners = ops.roll(views, ops.shape(views)[0] // 2, axis=0)
         positives = ops.sum(views * partners, axis=-1)
         rows = ops.arange(ops.shape(views)[0])

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._replicas import gather
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head
 from keras_cr.pretraining.outcome import Outcome, added
@@ -57,7 +58,7 @@ class VICReg(Pretrainer):
         return {"project": head(channels, 3 * (self.projection_dim,), "hidden", self.seed)}
 
     def objective(self, student, teacher, batch):
-        views = [student[name].projected for name in self.views]
+        views = [gather(student[name].projected) for name in self.views]
         invariance = ops.mean(ops.square(views[0] - views[1]))
         variance = added(*map(_lack_of_variance, views)) / 2
         covariance = added(*map(_covariance, views))

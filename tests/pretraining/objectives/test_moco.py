@@ -1,6 +1,4 @@
 import dataclasses
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -233,32 +231,6 @@ def test_other_ways_to_run(options):
     histories = [p.fit(views, epochs=1, verbose=0).history for p in (plain, other)]
     for name, values in histories[0].items():
         np.testing.assert_allclose(histories[1][name], values, rtol=2e-3, atol=1e-4)
-
-
-_ON_TWO_DEVICES = """
-import numpy as np, keras, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tests.pretraining.objectives.test_moco import batch, moco
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    pretrainer = moco(backbone_lr_multiplier=0.5)
-data = batch(16)
-views = tf.data.Dataset.from_tensor_slices(data).batch(8).repeat(2)
-history = pretrainer.fit(views, epochs=2, verbose=0).history
-assert np.isfinite(history["loss"]).all()
-indices = np.sort(np.asarray(pretrainer.queue.indices))
-assert indices.tolist() == list(range(16)), indices
-seen = np.sort(np.asarray(pretrainer.neighbours.queue.indices))
-assert seen.tolist() == list(range(16)), seen
-copies = pretrainer.twin.heads["project"].weights[0].value.values
-np.testing.assert_array_equal(copies[0], copies[1])
-print("trained on two devices")
-"""
-
-
-def test_on_two_devices():
-    done = subprocess.run([sys.executable, "-c", _ON_TWO_DEVICES], capture_output=True, text=True)
-    assert "trained on two devices" in done.stdout, done.stderr[-3000:]
 
 
 def test_bad_batches_and_arguments():

@@ -7,10 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from keras_cr.conversion import imagenet
 from keras_cr.conversion.convert import torchvision_names
-from keras_cr.conversion.imagenet import load_imagenet_weights
-from keras_cr.models import ResNet, resnet18
+from keras_cr.models import ResNet, imagenet, resnet18
+from keras_cr.models.imagenet import load_imagenet_weights
 from keras_cr.presets.store import home
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import keras
 
-from keras_cr.conversion.checkpoint import read_checkpoint
-from keras_cr.conversion.torchvision import load_torchvision_weights
-from keras_cr.models import ResNet, SqueezeNet
+from keras_cr.models.resnet import ResNet
+from keras_cr.models.squeezenet import SqueezeNet
+from keras_cr.models.torchvision import load_torchvision_weights
+from keras_cr.presets.checkpoint import read_checkpoint
 from keras_cr.presets.load import load_preset
 from keras_cr.presets.manifest import fingerprint
 from keras_cr.presets.registry import PACKAGED
@@ -75,9 +76,9 @@ def _fetched(name: str) -> Path:
         except Exception as error:  # urllib's, wrapped by Keras in a plain one
             raise OSError(
                 f"ImageNet weights could not be fetched from {_SOURCE}{file} "
-                f"({type(error).__name__}). Without a network, start from backbone='squeezenet', "
-                "name a checkpoint or a .keras file of a pretrained backbone as `init`, or take "
-                "random weights with init='none'."
+                f"({type(error).__name__}). Without a network, take backbone='squeezenet', "
+                "whose weights come with the package, or a .keras file or checkpoint of your own; "
+                "or random weights (in a recipe, init='none')."
             ) from error
         os.replace(fetched, path)
     return path

@@ -1,0 +1,41 @@
+"""Transformers whose class token can join an encoder's embedding."""
+
+import keras
+
+
+class WithClassToken(keras.Model):
+    """A functional model of images to a feature map that may know a class token beside it."""
+
+    _both = None
+
+    def keep_class_token(self, images, feature_map, token) -> None:
+        """Keeps where the class token is.
+
+        Args:
+            images: the model's input.
+            feature_map: its output.
+            token: `(B, C)`, of the same layers; None: there is none.
+        """
+        if token is not None:
+            self._both = _Untracked(keras.Model(images, [feature_map, token]))
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether the backbone has a class token."""
+        return self._both is not None
+
+    @property
+    def class_token_size(self) -> int:
+        """Number of channels of the class token."""
+        return self._both.model.output_shape[1][-1]
+
+    def map_and_class_token(self, images, training=False):
+        """The feature map `(B, h, w, C)` and the class token `(B, C)`, of one pass."""
+        return self._both.model(images, training=training)
+
+
+class _Untracked:
+    """Holds a model that shares its layers with another, so that Keras doesn't count it too."""
+
+    def __init__(self, model: keras.Model):
+        self.model = model

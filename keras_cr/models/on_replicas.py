@@ -1,0 +1,30 @@
+"""Models that run an encoder where it was built: on one device, or on a strategy's replicas."""
+
+import contextlib
+
+import keras
+
+from keras_cr._replicas import number_of, predict_on_batch
+
+
+class EncoderModel(keras.Model):
+    """Something of an encoder, compiled, for `predict_on_batch`; a subclass has a `call`.
+
+    Of an encoder that was built in the scope of a `tf.distribute` strategy, each replica sees its
+    part of a batch.
+
+    Args:
+        encoder: a `CommonRationaleEncoder`, or another Keras model.
+        **kwargs: as for `keras.Model`.
+    """
+
+    def __init__(self, encoder: keras.Model, **kwargs):
+        replicated = number_of(encoder) > 1
+        with encoder.distribute_strategy.scope() if replicated else contextlib.nullcontext():
+            super().__init__(**kwargs)
+        self.encoder = encoder
+        if keras.backend.backend() == "tensorflow":
+            self.jit_compile = False  # XLA on CPU: seconds of compilation, no speed
+
+    def predict_on_batch(self, x):
+        return predict_on_batch(self, super().predict_on_batch, x)

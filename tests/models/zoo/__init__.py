@@ -1,0 +1,1 @@
+"""Small backbones of other packages, with random weights, and what has to hold for each."""
