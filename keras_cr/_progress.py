@@ -62,7 +62,7 @@ class Progress:
         verbose: Verbose = "auto",
         leave: bool = True,
         clock: Callable[[], float] = time.monotonic,
-    ):
+    ) -> None:
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self.note = ""
         self._verbose, self._leave, self._clock = check_verbose(verbose), leave, clock

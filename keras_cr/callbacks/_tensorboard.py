@@ -19,7 +19,7 @@ class SummaryWriter:
         ImportError: a folder is named and TensorBoard is missing.
     """
 
-    def __init__(self, folder: str | os.PathLike | None):
+    def __init__(self, folder: str | os.PathLike | None) -> None:
         if folder is not None and importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
                 "`tensorboard` names a log folder, and writing to it needs TensorBoard: "

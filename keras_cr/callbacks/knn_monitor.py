@@ -63,7 +63,7 @@ class KNNMonitor(Monitor):
         batch_size: int = 64,
         seed: int = 0,
         tensorboard: str | os.PathLike | None = None,
-    ):
+    ) -> None:
         super().__init__(every, tensorboard)
         check_positive(k=k, max_images=max_images, batch_size=batch_size)
         if image_size is not None:
@@ -98,7 +98,7 @@ class KNNMonitor(Monitor):
         self.image_size, self.split, self.k = image_size, split, k
         self.batch_size = batch_size
 
-    def set_model(self, model: keras.Model):
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         encoder = find_encoder(model)
         own = getattr(encoder, "image_size", None)
@@ -111,7 +111,7 @@ class KNNMonitor(Monitor):
         self._side = sides.pop()
         self._embedder = Embedder(encoder)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         names = {f"{self.split}_top1{suffix}": field for suffix, field in _POOLINGS.items()}
         scores = dict.fromkeys(names, float("nan"))
         if self.due(epoch):

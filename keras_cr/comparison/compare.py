@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -144,7 +145,7 @@ class Comparison:
         return comparison
 
 
-def compare(settings: Settings, read: ReadDataset, **options) -> dict:
+def compare(settings: Settings, read: ReadDataset, **options: Any) -> dict:
     """Trains every arm with every seed and compares them; what is done already is not run again.
 
     A comparison that was stopped goes on, at its last whole epoch, when it is started with the

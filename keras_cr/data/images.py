@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -265,7 +266,7 @@ def geometry(shape: tf.Tensor, image_size: int, crop: bool = True) -> tuple[tf.T
     return size, (size - image_size) // 2
 
 
-def in_batches(dataset, function, batch_size: int) -> tf.data.Dataset:
+def in_batches(dataset: Any, function: Callable[..., Any], batch_size: int) -> tf.data.Dataset:
     """Batches of what a function makes of each position, in order."""
     positions = tf.data.Dataset.range(len(dataset))
     images = positions.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

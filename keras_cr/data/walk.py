@@ -46,7 +46,7 @@ class Walk:
     >>> paths = walk.images("photos")
     """
 
-    def __init__(self, root: str | os.PathLike):
+    def __init__(self, root: str | os.PathLike) -> None:
         self.passed_over: list[PassedOver] = []
         self._owners: dict[tuple[int, int], tuple[str, str | None]] = {}
         self.claim(root)

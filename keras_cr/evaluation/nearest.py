@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_features, check_same_width, normalize, ranking_keys
 
 
-def nearest(queries, gallery=None, k: int = 5, chunk_size: int | None = None) -> np.ndarray:
+def nearest(
+    queries: ArrayLike, gallery: ArrayLike | None = None, k: int = 5, chunk_size: int | None = None
+) -> np.ndarray:
     """Finds the `k` nearest of `gallery` for every query by cosine similarity.
 
     Equal similarities are ranked by index.

@@ -1,6 +1,7 @@
 """Differences of two encoders on the same test images, over several training seeds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def spread(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def paired_bootstrap(
-    differences,
+    differences: Any,
     draws: int = DRAWS,
     confidence: float = CONFIDENCE,
     seed: int = 0,

@@ -3,6 +3,7 @@
 import keras
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Dtype
 from keras_cr.layers import GlobalResponseNormalization, LayerScale
 from keras_cr.models.building import Builder
 from keras_cr.models.described import Described
@@ -63,10 +64,10 @@ class ConvNeXt(Described):
         std: tuple[float, ...] = IMAGENET_STD,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "convnext",
         trainable: bool = True,
-    ):
+    ) -> None:
         depths = tuple(whole_number("depths", count) for count in depths)
         widths = tuple(whole_number("widths", count) for count in widths)
         if len(depths) != len(widths) or not depths:

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Dtype
 from keras_cr.models.building import Builder
 from keras_cr.models.described import Described
 from keras_cr.models.normalization import IMAGENET_MEAN, IMAGENET_STD, centered
@@ -108,10 +109,10 @@ class EfficientNet(Described):
         std: tuple[float, ...] = IMAGENET_STD,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "efficientnet",
         trainable: bool = True,
-    ):
+    ) -> None:
         if padding not in PADDINGS:
             raise ValueError(f"`padding` must be one of {PADDINGS}. Received: padding={padding!r}")
         blocks = tuple(tuple(tuple(block) for block in stage) for stage in blocks)

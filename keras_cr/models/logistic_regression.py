@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_cr._optional import scikit_learn
+from keras_cr._types import ArrayLike
 
 GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 HELD_OUT = 0.2
@@ -61,8 +62,8 @@ class LogisticRegression:
 
 
 def fit_logistic_regression(
-    features,
-    labels,
+    features: ArrayLike,
+    labels: ArrayLike,
     seed: int = 0,
     grid: Sequence[float] = GRID,
     held_out: float = HELD_OUT,

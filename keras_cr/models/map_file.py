@@ -15,7 +15,7 @@ class MapFile:
         dtype: float16 or float32; what was written in the other is converted when it is read.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.dtype = np.dtype("float16")
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long-lived as this
         self._end, self._shape = 0, ()

@@ -55,7 +55,7 @@ def open_backbone(
     image_size: tuple[int, int] | None = None,
     load_weights: bool = True,
     dtype: Any = None,
-    **options,
+    **options: Any,
 ) -> Opened:
     """Loads a model that `adapt_backbone` takes, with a source where its files can be pinned.
 

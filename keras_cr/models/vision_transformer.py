@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from keras_cr._numbers import plain_seed, sides, whole_number
+from keras_cr._types import Dtype
 from keras_cr.layers import LayerScale, PatchPositions, PrefixTokens, TokensToMap
 from keras_cr.models.building import Builder
 from keras_cr.models.class_token import WithClassToken
@@ -74,11 +75,11 @@ class VisionTransformer(Described, WithClassToken):
         std: tuple[float, ...] = IMAGENET_STD,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "vit",
         trainable: bool = True,
         class_token: bool = True,
-    ):
+    ) -> None:
         patch, width = whole_number("patch", patch), whole_number("width", width)
         depth, heads = whole_number("depth", depth), whole_number("heads", heads)
         hidden = whole_number("hidden", 4 * width if hidden is None else hidden)

@@ -27,11 +27,11 @@ class Watch:
 
     def __init__(
         self, pick: Callable[[Any], list], check: Callable[..., Any], first_only: bool = False
-    ):
+    ) -> None:
         self.pick, self.check, self.first_only = pick, check, first_only
         self.error: Exception | None = None
 
-    def data(self, data, seen: Seen):
+    def data(self, data: Any, seen: Seen) -> Any:
         """What to give to Keras in place of `data`.
 
         Args:

@@ -161,7 +161,7 @@ class PresetsOfClass:
         *also: other classes whose presets `from_preset` takes.
     """
 
-    def __init__(self, *also: str):
+    def __init__(self, *also: str) -> None:
         self.also = also
 
     def __get__(self, instance: object | None, owner: type) -> dict[str, PresetInfo]:

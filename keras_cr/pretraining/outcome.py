@@ -5,6 +5,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_cr._types import Tensor
+
 
 @dataclass
 class Outcome:
@@ -30,7 +32,7 @@ class View:
     dense: Any = None
 
 
-def added(*losses):
+def added(*losses: Tensor) -> Tensor:
     """Their sum, the same from trace to trace.
 
     A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to trace, and

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_cr._types import Tensor
 from keras_cr.attribution import center_prior
 from keras_cr.losses import RationaleFit
 from keras_cr.rationale.allowed import check_choices
@@ -212,7 +213,7 @@ class Rationale:
         """Whether a step needs the whole images beside the views."""
         return isinstance(self.positives, Neighbours) and self.positives.images == "whole"
 
-    def target_of(self, cam):
+    def target_of(self, cam: Tensor) -> Tensor:
         """What the branch is fitted to: `(B, h, w)`, of a GradCAM of that shape."""
         target = ops.cast(cam > 0, cam.dtype) if self.target == "sign" else cam
         if self.prior == "none":

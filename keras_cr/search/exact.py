@@ -32,7 +32,7 @@ class ExactStore:
         names: Sequence[str] = (),
         vectors: np.ndarray | None = None,
         columns: Mapping[str, np.ndarray] | None = None,
-    ):
+    ) -> None:
         self._names = list(names)
         self._vectors = vectors
         self._columns = dict(columns or {})

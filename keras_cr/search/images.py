@@ -3,6 +3,7 @@
 import collections
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def columns_of(
     return {str(name): column_of(name, values, len(dataset)) for name, values in columns.items()}
 
 
-def as_queries(images) -> tuple[bool, list | np.ndarray]:
+def as_queries(images: Any) -> tuple[bool, list | np.ndarray]:
     """Whether a query is a single one, and queries as a list of files or uint8 (Q, H, W, 3)."""
     if isinstance(images, str | os.PathLike):
         return True, [images]

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_cr._numbers import square_side, whole_number
 from keras_cr._progress import Verbose, tracked
+from keras_cr._types import ArrayLike
 from keras_cr.data import check_images, image_batches
 from keras_cr.evaluation.embed import Embedder
 from keras_cr.evaluation.features import encoder_image_size
@@ -53,7 +54,7 @@ class Index:
     >>> Index.load("photos.index", encoder).query(other, where={"class": ["Lory", "Macaw"]})
     """
 
-    def __init__(self, encoder: keras.Model | None, store: Store, about: About):
+    def __init__(self, encoder: keras.Model | None, store: Store, about: About) -> None:
         self._embedder = None if encoder is None else Embedder(encoder)
         self._store = store
         self._about = about
@@ -214,7 +215,7 @@ class Index:
         self._check_there(names)
         self._store.remove(names)
 
-    def query(self, images, k: int = 5, where: Where | None = None):
+    def query(self, images: Any, k: int = 5, where: Where | None = None) -> Any:
         """Finds the images most like an image.
 
         Args:
@@ -247,7 +248,9 @@ class Index:
         found = self.nearest(self._store.vectors([name]), k + 1, where)[0]
         return [match for match in found if match.name != name][:k]
 
-    def nearest(self, embeddings, k: int = 5, where: Where | None = None) -> list[list[Match]]:
+    def nearest(
+        self, embeddings: ArrayLike, k: int = 5, where: Where | None = None
+    ) -> list[list[Match]]:
         """As `query`, of embeddings (Q, C), of any length."""
         k = whole_number("k", k)
         queries = np.atleast_2d(np.asarray(embeddings, "float32"))

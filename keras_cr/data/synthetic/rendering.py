@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import ModuleType
 
 import numpy as np
 
@@ -14,7 +15,7 @@ _PREFERENCE = 0.7
 _MARGIN = 0.02
 
 
-def pillow():
+def pillow() -> ModuleType:
     try:
         from PIL import Image, ImageDraw, ImageFilter
     except ImportError as error:
