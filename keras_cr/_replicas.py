@@ -20,7 +20,11 @@ from keras_cr._types import Tensor
 
 
 def gather(values: Tensor) -> Tensor:
-    """The rows of all replicas, `(B, ...)`, in the order of the whole batch; it has a gradient."""
+    """The rows of all replicas in the order of the whole batch; it has a gradient.
+
+    Args:
+        values: this replica's, `(B, ...)`.
+    """
     context = _context()
     return values if context is None else context.all_gather(values, axis=0)
 
@@ -50,7 +54,14 @@ def unshared(loss: Tensor) -> Tensor:
 
 
 def uniform(shape: tuple, low: float = 0.0, high: float = 1.0, *, seed: Any) -> Tensor:
-    """Draws as `keras.random.uniform`; a replica gets its rows of a draw for the whole batch."""
+    """Draws as `keras.random.uniform`; a replica gets its rows of a draw for the whole batch.
+
+    Args:
+        shape: of this replica's draw; the batch comes first.
+        low: the least number.
+        high: above all of them.
+        seed: an integer or a `keras.random.SeedGenerator`.
+    """
     if (context := _context()) is None:
         return keras.random.uniform(shape, low, high, seed=seed)
     every = (shape[0] * context.num_replicas_in_sync, *shape[1:])

@@ -151,7 +151,16 @@ def compare(settings: Settings, read: ReadDataset, **options: Any) -> dict:
     A comparison that was stopped goes on, at its last whole epoch, when it is started with the
     same arguments.
 
-    Arguments and errors are those of `Comparison.prepare`; returns what comparison.json holds.
+    Args:
+        settings: what all arms share.
+        read: takes `settings.data_dir` and returns the data set.
+        **options: as for `Comparison.prepare`: `arms`, `seeds`, `output`, ...
+
+    Returns:
+        What comparison.json holds.
+
+    Raises:
+        ValueError, OSError, ImportError: as `Comparison.prepare`.
 
     Example:
 

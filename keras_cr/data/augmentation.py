@@ -175,7 +175,7 @@ class Augmentation:
         """Draws one view of one image; usable in a graph.
 
         Args:
-            image: (H, W, 3) uint8 RGB image.
+            image: (H, W, 3), uint8, RGB 0..255.
             image_size: Side of the view in pixels.
             seed: Two integers; the view is a function of them and the image.
 
@@ -237,7 +237,7 @@ class Augmentation:
         """Makes the view that `plan`, without leading axes, describes; else as `apply`.
 
         Args:
-            image: As for `apply`.
+            image: (H, W, 3), uint8, RGB 0..255.
             image_size: As for `apply`.
             plan: From `plan`.
             change: What is done to the crop before its colours are changed, from it and its

@@ -115,6 +115,15 @@ class FineGrainedDataset:
         object.__setattr__(self, field, value)
 
     def need_labels(self, argument: str, why: str) -> None:
+        """Refuses a data set without labels.
+
+        Args:
+            argument: what the error calls the data set.
+            why: what labels are needed for.
+
+        Raises:
+            ValueError: there are none.
+        """
         if self.labels is None:
             raise ValueError(f"{argument}: {self.name!r} has no labels, so {why}; give it labels.")
 

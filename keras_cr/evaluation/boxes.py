@@ -49,7 +49,15 @@ def foreground_boxes(foreground: np.ndarray) -> np.ndarray:
 
 
 def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes, row by row: two (N, 4) of x, y, width, height -> (N,)."""
+    """Intersection over union of boxes, row by row.
+
+    Args:
+        boxes: (N, 4), x, y, width and height.
+        others: (N, 4), as many, in the same unit.
+
+    Returns:
+        (N,), in 0..1.
+    """
     boxes, others = np.asarray(boxes, "float64"), np.asarray(others, "float64")
     low = np.maximum(boxes[:, :2], others[:, :2])
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:])

@@ -103,5 +103,15 @@ def embed(
     batch_size: int = 64,
     verbose: Verbose = "auto",
 ) -> Embeddings:
-    """Embeds images with `encoder`; see `Embedder`, which several calls can share."""
+    """Embeds images with an encoder; several calls can share an `Embedder`.
+
+    Args:
+        encoder: a `CommonRationaleEncoder`.
+        images: RGB 0..255, `(N, H, W, 3)`, or an iterable of batches; as for `Embedder.embed`.
+        batch_size: images at a time, where `images` is no iterable of batches.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
+
+    Raises:
+        ValueError: as `Embedder.embed`.
+    """
     return Embedder(encoder).embed(images, batch_size, verbose)

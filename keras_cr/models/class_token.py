@@ -14,7 +14,7 @@ class WithClassToken(keras.Model):
         """Keeps where the class token is.
 
         Args:
-            images: the model's input.
+            images: the model's input, RGB 0..255.
             feature_map: its output.
             token: `(B, C)`, of the same layers; None: there is none.
         """

@@ -51,8 +51,8 @@ class ImageModel(keras.Model):
         """What this model is to see of `images`: `(B, H, W, 3)`.
 
         Args:
-            images: as `keras_cr.models.inputs.checked_images` takes them, or a dict that holds them
-                as `"image"` or `"images"`.
+            images: RGB 0..255, as `keras_cr.models.inputs.checked_images` takes them, or a dict
+                that holds them as `"image"` or `"images"`.
             argument: what an error calls them, where `seen` doesn't tell.
             seen: what is known of earlier batches of the same source.
 

@@ -38,6 +38,7 @@ class ResNet(Described):
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
         name: the model's name.
+        trainable: whether its weights are trained.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255.
@@ -156,15 +157,27 @@ class _Blocks(Builder):
 
 
 def resnet18(**kwargs: Any) -> ResNet:
-    """ResNet-18: 11.2 M parameters, 512 channels. Keywords as for `ResNet`."""
+    """ResNet-18: 11.2 M parameters, 512 channels.
+
+    Args:
+        **kwargs: as for `ResNet`.
+    """
     return ResNet((2, 2, 2, 2), bottleneck=False, **({"name": "resnet18"} | kwargs))
 
 
 def resnet34(**kwargs: Any) -> ResNet:
-    """ResNet-34: 21.3 M parameters, 512 channels. Keywords as for `ResNet`."""
+    """ResNet-34: 21.3 M parameters, 512 channels.
+
+    Args:
+        **kwargs: as for `ResNet`.
+    """
     return ResNet((3, 4, 6, 3), bottleneck=False, **({"name": "resnet34"} | kwargs))
 
 
 def resnet50(**kwargs: Any) -> ResNet:
-    """ResNet-50: 23.5 M parameters, 2048 channels. Keywords as for `ResNet`."""
+    """ResNet-50: 23.5 M parameters, 2048 channels.
+
+    Args:
+        **kwargs: as for `ResNet`.
+    """
     return ResNet((3, 4, 6, 3), bottleneck=True, **({"name": "resnet50"} | kwargs))

@@ -42,6 +42,7 @@ class SqueezeNet(Described):
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
         name: the model's name.
+        trainable: whether its weights are trained.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255.
@@ -113,5 +114,9 @@ class SqueezeNet(Described):
 
 
 def squeezenet(**kwargs: Any) -> SqueezeNet:
-    """SqueezeNet 1.1: 0.72 M parameters, 512 channels. Keywords as for `SqueezeNet`."""
+    """SqueezeNet 1.1: 0.72 M parameters, 512 channels.
+
+    Args:
+        **kwargs: as for `SqueezeNet`.
+    """
     return SqueezeNet(**kwargs)

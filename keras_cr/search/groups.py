@@ -30,7 +30,8 @@ def near_duplicates(
     two birds of a species, and differs between an image and its half-size copy.
 
     Args:
-        images: a folder, a list of files, a `FineGrainedDataset`, or pixels, as for `Index.build`.
+        images: a folder, a list of files, a `FineGrainedDataset`, or pixels (RGB 0..255), as
+            for `Index.build`.
         similarity: the correlation from which on two are the same, in (0, 1].
         mirrored: whether an image's mirror image counts as the same.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.

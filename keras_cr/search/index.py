@@ -45,6 +45,11 @@ class Index:
     Made by `Index.build`; `save` and `load` keep it. Exact unless it lies in a folder of LanceDB's
     (`Index.build(..., store="photos.lance")`), for collections that memory does not hold.
 
+    Args:
+        encoder: what embeds; None: it is loaded when an image is asked for.
+        store: the embeddings and the metadata.
+        about: which encoder it was, at which size, and where the images lie.
+
     Example:
 
     >>> index = Index.build(encoder, "photos")

@@ -15,7 +15,7 @@ _PREFERENCE = 0.7
 _MARGIN = 0.02
 
 
-def pillow() -> ModuleType:
+def pillow() -> tuple[ModuleType, ...]:
     try:
         from PIL import Image, ImageDraw, ImageFilter
     except ImportError as error:

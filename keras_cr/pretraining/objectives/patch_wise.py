@@ -45,9 +45,7 @@ class PatchWise(DINO):
         outcome.logs["matched_places"] = ops.mean(inside)
         return outcome
 
-    def compare(
-        self, view: str, name: str, target: View, seen: dict[str, View], batch: Batch
-    ) -> Tensor:
+    def compare(self, view: View, name: str, target: View, seen: str, batch: Batch) -> Tensor:
         whole = super().compare(view, name, target, seen, batch)
         index, inside = self.matches(view, name, target, seen, batch)
         index = ops.reshape(index, (ops.shape(target.dense)[0], -1))  # small crops: an image's
@@ -57,8 +55,8 @@ class PatchWise(DINO):
         return (whole + ops.sum(each, axis=1)) / (1.0 + ops.sum(inside, axis=1))
 
     def matches(
-        self, view: str, name: str, target: View, seen: dict[str, View], batch: Batch
-    ) -> Tensor:
+        self, view: View, name: str, target: View, seen: str, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
         """For each place of a view the one of `seen`, and whether there is one, 1 or 0."""
         box, other = view_box(batch, name), self.of_each(view_box(batch, seen), name)
         index, inside = matched_places(box, view.map.shape[1:3], other, target.map.shape[1:3])
