@@ -59,7 +59,7 @@ def as_sides(value: Any) -> tuple[int, int] | None:
     if isinstance(pair, str) or len(pair) != 2:
         return None
     height, width = map(as_whole, pair)
-    return None if None in (height, width) or min(height, width) < 1 else (height, width)
+    return None if None in (height, width) or min(height, width) < 1 else (height, width)  # type: ignore[return-value]
 
 
 def sides(name: str, value: Any) -> tuple[int, int]:

@@ -1,7 +1,9 @@
 """Names of the types that functions take and return. Nothing is imported for them at run time."""
 
+import functools
 import os
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,3 +40,15 @@ Batch: TypeAlias = dict[str, Any]
 
 Logs: TypeAlias = Any
 """What Keras tells a callback: a dict of numbers, or None."""
+
+
+_F = TypeVar("_F", bound=Callable)
+
+
+def wraps(function: Any) -> Callable[[_F], _F]:
+    """`functools.wraps`, after which type checkers still take a method for one.
+
+    Args:
+        function: what is wrapped, of a package without types.
+    """
+    return cast("Callable[[_F], _F]", functools.wraps(function))

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class SummaryWriter:
                 'pip install "keras-cr[tensorboard]"'
             )
         self.folder = folder
-        self._writer = None
+        self._writer: Any = None
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Writes numbers by name."""

@@ -76,9 +76,9 @@ class KNNMonitor(Monitor):
         if split not in ("train", "test"):
             raise ValueError(f"`split` must be 'train' or 'test'. Received: split={split!r}")
         dataset = dataset.split(split)
-        rows = stratified_subset(dataset.labels, max_images, seed)
+        rows = stratified_subset(dataset.labels, max_images, seed)  # type: ignore[arg-type]
         self.dataset = dataset.take(rows)
-        _, counts = np.unique(self.dataset.labels, return_counts=True)
+        _, counts = np.unique(self.dataset.labels, return_counts=True)  # type: ignore[call-overload]
         if len(counts) < 2 or counts.max() < 2:
             raise ValueError(
                 "`dataset` must hold two classes and two images of one of them, or nothing can be "
@@ -130,7 +130,7 @@ class KNNMonitor(Monitor):
             features = getattr(embeddings, field)
             scores[name] = float("nan")  # a training that diverged is not ended by its monitor
             if np.isfinite(features).all():
-                _, scores[name] = choose_k(features, self.dataset.labels, grid=(self.k,))
+                _, scores[name] = choose_k(features, self.dataset.labels, grid=(self.k,))  # type: ignore[arg-type]
         return scores
 
 

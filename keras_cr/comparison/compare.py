@@ -196,7 +196,7 @@ def _settings_of(arm: Arm, seed: int, settings: Settings, output: Path) -> Setti
     folder = output / arm.name / f"seed-{seed}"
     begun = (folder / "config.json").is_file()
     own = {"seed": seed, "output": str(folder), "resume": begun}
-    settings = dataclasses.replace(settings, **arm.changes, **own)
+    settings = dataclasses.replace(settings, **arm.changes, **own)  # type: ignore[arg-type]
     if (config := read_config(folder, settings)) is not None:
         if changed := changed_settings(config, settings):
             raise ValueError(
@@ -222,7 +222,7 @@ def _shared(settings: Settings, build_backbone: Callable[[], keras.Model] | None
 
 def _finished(settings: Settings) -> Result | None:
     """What a run left, if it is whole and was evaluated by every protocol wanted now."""
-    folder = Path(settings.output)
+    folder = Path(settings.output)  # type: ignore[arg-type]
     if not (folder / "metrics.json").is_file():
         return None
     result = Result.read(folder)

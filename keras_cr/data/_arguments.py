@@ -42,7 +42,7 @@ def image_side(value: Any, name: str = "image_size", least: int = 1) -> int:
     return whole(name, sides[0], least)
 
 
-def real(name: str, value: Any) -> float:
+def real(name: str, value: Any) -> Any:
     """`value`, a number of Python or NumPy.
 
     Raises:

@@ -152,7 +152,7 @@ class Augmentation:
 
         Example:
 
-        >>> views = two_views(train, 224, 128, augmentation=Augmentation.byol())
+        >>> views = two_views(train, 224, 64, augmentation=Augmentation.byol())
         """
         query = cls(scale=(0.08, 1.0), saturation=0.2, kernel=0.1, blur=1.0)
         return query, dataclasses.replace(query, blur=0.1, solarize=0.2)
@@ -164,7 +164,7 @@ class Augmentation:
         BYOL's, but for a larger least crop and a blur without a limit of its kernel.
         """
         pair = cls.byol()
-        return tuple(dataclasses.replace(each, scale=(0.14, 1.0), kernel=None) for each in pair)
+        return tuple(dataclasses.replace(each, scale=(0.14, 1.0), kernel=None) for each in pair)  # type: ignore[return-value]
 
     @classmethod
     def lejepa(cls) -> "Augmentation":

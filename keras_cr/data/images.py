@@ -219,7 +219,7 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
         raise ValueError(f"paths: must be a sequence of files; received one, {str(paths)!r}.")
     image_size = image_side(image_size)
     images = np.empty((len(paths), image_size, image_size, 3), "uint8")
-    for image, path in zip(images, map(os.fspath, paths), strict=True):
+    for image, path in zip(images, map(os.fspath, paths), strict=True):  # type: ignore[arg-type]
         try:
             pixels = resize_and_crop(load_image(path), image_size)
         except UnreadableImageError as error:

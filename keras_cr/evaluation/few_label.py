@@ -60,7 +60,7 @@ def few_label(
             "images": len(y),
             "each": each,
         }
-    return result
+    return result  # type: ignore[return-value]
 
 
 def _drawn(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -66,10 +66,10 @@ def choose_k(
     Raises:
         ValueError: if no value is left.
     """
-    possible = sorted(k for k in set(grid) if 1 <= k < len(features))
+    possible = sorted(k for k in set(grid) if 1 <= k < len(features))  # type: ignore[arg-type]
     if not possible:
         raise ValueError(
-            f"`grid` must hold a k from 1 to {len(features) - 1}, one less than the number of "
+            f"`grid` must hold a k from 1 to {len(features) - 1}, one less than the number of "  # type: ignore[arg-type]
             f"training images; received {tuple(grid)}."
         )
     labels = np.asarray(labels)

@@ -33,7 +33,7 @@ def nearest(
     """
     queries = check_features(queries, "queries")
     alone = gallery is None
-    gallery = queries if alone else check_features(gallery, "gallery")
+    gallery = queries if alone else check_features(gallery, "gallery")  # type: ignore[arg-type]
     check_same_width(queries, gallery, "queries", "gallery")
     found = len(gallery) - alone
     if not 1 <= k <= found:

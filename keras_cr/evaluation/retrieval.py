@@ -100,8 +100,8 @@ def retrieval_per_query(
     if alone:
         gallery, gallery_labels = embeddings, labels
     else:
-        gallery = check_features(gallery, "gallery")
-        gallery_labels = check_labels(gallery_labels, gallery, "gallery_labels", "gallery")
+        gallery = check_features(gallery, "gallery")  # type: ignore[arg-type]
+        gallery_labels = check_labels(gallery_labels, gallery, "gallery_labels", "gallery")  # type: ignore[arg-type]
         check_same_width(embeddings, gallery, "embeddings", "gallery")
     names, classes = np.unique(np.concatenate([labels, gallery_labels]), return_inverse=True)
     classes, found_classes = classes[: len(labels)], classes[len(labels) :]

@@ -136,7 +136,7 @@ def own_positions(backbone: keras.Model) -> list[keras.layers.Layer]:
 
 def _image_shape(backbone: keras.Model) -> tuple:
     inputs = getattr(backbone, "inputs", None) or ()
-    shape = tuple(inputs[0].shape[1:]) if len(inputs) == 1 else ()
+    shape = tuple(inputs[0].shape[1:]) if len(inputs) == 1 else ()  # type: ignore[misc]
     if len(shape) != 3 or shape[-1] not in (3, None):
         raise ValueError(
             "`backbone` must be a functional Keras model with one input, images (B, H, W, 3). "
@@ -163,7 +163,7 @@ def _map_and_token(backbone: keras.Model, features, shape: tuple) -> tuple:
             f"{tuple(features.shape)}"
         )
     grid, skip = _grid(backbone, shape[:2], family.stride(backbone)), family.skip(backbone)
-    to_map = TokensToMap(*grid, skip=skip, dtype=backbone.dtype_policy, name="tokens_to_map")
+    to_map = TokensToMap(*grid, skip=skip, dtype=backbone.dtype_policy, name="tokens_to_map")  # type: ignore[misc]
     return to_map(features), features[:, 0] if family.class_token(backbone) else None
 
 

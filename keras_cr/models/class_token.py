@@ -1,5 +1,7 @@
 """Transformers whose class token can join an encoder's embedding."""
 
+from typing import Any
+
 import keras
 
 from keras_cr._types import Images, Tensor
@@ -8,7 +10,7 @@ from keras_cr._types import Images, Tensor
 class WithClassToken(keras.Model):
     """A functional model of images to a feature map that may know a class token beside it."""
 
-    _both = None
+    _both: Any = None
 
     def keep_class_token(self, images: Images, feature_map: Tensor, token: Tensor | None) -> None:
         """Keeps where the class token is.

@@ -164,7 +164,7 @@ class CommonRationaleClassifier(LabelledImageModel):
 
     def fit_head(
         self, images: Images, labels: ArrayLike | None = None, batch_size: int = 64, seed: int = 0
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Fits the head alone, to optimality: the linear probe of the embeddings, in seconds.
 
         An L2-regularised logistic regression on the frozen encoder's embeddings, whose strength is

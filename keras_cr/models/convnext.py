@@ -44,8 +44,8 @@ class ConvNeXt(Described):
 
     Example:
 
-    >>> ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768))(images).shape
-    TensorShape([8, 7, 7, 768])
+    >>> ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768))(images).shape  # of (8, 96, 96, 3)
+    TensorShape([8, 3, 3, 768])
     """
 
     arguments = (

@@ -151,7 +151,7 @@ class CommonRationaleEncoder(ImageModel):
         images = self._map_size.guarded(in_colour(images))
         return ops.cast(images, self.compute_dtype)
 
-    def encode(self, images: Images) -> dict:
+    def encode(self, images: Images) -> dict[str, Tensor]:
         """Everything the encoder sees in a batch of images, in inference mode.
 
         Args:
@@ -193,7 +193,7 @@ class CommonRationaleEncoder(ImageModel):
         pooled = pooled[0] if len(pooled) == 1 else ops.concatenate(pooled, axis=-1) / 2**0.5
         return _joined(pooled, class_token)
 
-    def embedding_and_map(self, images: Images, training: bool = False) -> dict:
+    def embedding_and_map(self, images: Images, training: bool = False) -> dict[str, Tensor]:
         """The `embedding` `(B, C)` and the `map` `(B, h, w)`, the rationale, in training too."""
         feature_map, class_token = self._map_and_token(images, training=training)
         rationale = self.branch(feature_map, training=training)
@@ -257,7 +257,7 @@ class CommonRationaleEncoder(ImageModel):
             opened = Opened(model)
         else:
             size = None if image_size is None else sides("image_size", image_size)
-            places = {"revision": revision, "token": token, "cache_dir": cache_dir}
+            places: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
             places["local_files_only"] = local_files_only
             opened = open_backbone(model, size, load_weights, dtype, **places)
         normalization = opened.normalization if normalization == "auto" else normalization

@@ -1,7 +1,6 @@
 """What models of images share: the check of what they are given, how they are kept, and export."""
 
 import contextlib
-import functools
 import inspect
 import os
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any, Self
 import keras
 
 from keras_cr._replicas import predict_on_batch
-from keras_cr._types import Config, Images, Tensor
+from keras_cr._types import Config, Images, Tensor, wraps
 from keras_cr.models.backbone_reader import read_backbone
 from keras_cr.models.inputs import Seen, checked_images
 from keras_cr.models.layer_changes import change_layers, layer_changes, set_trainable
@@ -83,29 +82,29 @@ class ImageModel(keras.Model):
     def __call__(self, images: Images, *args: Any, **kwargs: Any) -> Tensor:
         return super().__call__(self.check_images(images), *args, **kwargs)
 
-    @functools.wraps(keras.Model.fit)
+    @wraps(keras.Model.fit)
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         return self._watched(super().fit, x, *args, **kwargs)
 
-    @functools.wraps(keras.Model.evaluate)
+    @wraps(keras.Model.evaluate)
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("_use_cached_eval_dataset"):  # Keras' own call, within fit
             return super().evaluate(x, *args, **kwargs)
         return self._watched(super().evaluate, x, *args, **kwargs)
 
-    @functools.wraps(keras.Model.predict)
+    @wraps(keras.Model.predict)
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return self._watched(super().predict, x, *args, **kwargs)
 
-    @functools.wraps(keras.Model.train_on_batch)
+    @wraps(keras.Model.train_on_batch)
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(self.check_images(x, "x"), *args, **kwargs)
 
-    @functools.wraps(keras.Model.test_on_batch)
+    @wraps(keras.Model.test_on_batch)
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return super().test_on_batch(self.check_images(x, "x"), *args, **kwargs)
 
-    @functools.wraps(keras.Model.predict_on_batch)
+    @wraps(keras.Model.predict_on_batch)
     def predict_on_batch(self, x: Tensor) -> Any:
         x = self.check_images(x, "x")
         return predict_on_batch(self, super().predict_on_batch, x)

@@ -1,6 +1,5 @@
 """What a model of labelled images adds: the check of its labels, wherever they come from."""
 
-import functools
 import inspect
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_cr._types import ArrayLike, Images
+from keras_cr._types import ArrayLike, Images, wraps
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
 from keras_cr.models.inputs import Seen
@@ -29,7 +28,7 @@ class LabelledImageModel(ImageModel):
 
     num_classes: int
 
-    @functools.wraps(keras.Model.fit)
+    @wraps(keras.Model.fit)
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         given = _FIT.bind(self, *args, **kwargs)
         values = given.arguments
@@ -42,17 +41,17 @@ class LabelledImageModel(ImageModel):
             values["sample_weight"] = np.asarray(weights)
         return super().fit(*given.args[1:], **given.kwargs)
 
-    @functools.wraps(keras.Model.evaluate)
+    @wraps(keras.Model.evaluate)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if comes_whole(x):
             y = self._labels(y, "y")
         return super().evaluate(x, y, *args, **kwargs)
 
-    @functools.wraps(keras.Model.train_on_batch)
+    @wraps(keras.Model.train_on_batch)
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(x, self._labels(y, "y"), *args, **kwargs)
 
-    @functools.wraps(keras.Model.test_on_batch)
+    @wraps(keras.Model.test_on_batch)
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().test_on_batch(x, self._labels(y, "y"), *args, **kwargs)
 

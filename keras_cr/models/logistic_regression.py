@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class LogisticRegression:
         iterations, converged: of the last fit.
     """
 
-    model: object = dataclasses.field(repr=False)
+    model: Any = dataclasses.field(repr=False)
     center: np.ndarray = dataclasses.field(repr=False)
     c: float
     held_out_top1: float | None

@@ -49,8 +49,8 @@ class ResNet(Described):
 
     Example:
 
-    >>> resnet50()(images).shape
-    TensorShape([8, 7, 7, 2048])
+    >>> resnet18()(images).shape  # of (8, 96, 96, 3)
+    TensorShape([8, 3, 3, 512])
     """
 
     arguments = (

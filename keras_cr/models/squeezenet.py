@@ -52,8 +52,8 @@ class SqueezeNet(Described):
 
     Example:
 
-    >>> squeezenet()(images).shape
-    TensorShape([8, 13, 13, 512])
+    >>> squeezenet()(images).shape  # of (8, 96, 96, 3)
+    TensorShape([8, 5, 5, 512])
     """
 
     arguments = ("fires", "width", "normalize_images")

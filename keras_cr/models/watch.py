@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -59,7 +59,7 @@ class Watch:
             f"{'None' if data is None else 'a ' + type(data).__name__}"
         )
 
-    def _look_at(self, parts: list, seen: Seen) -> None:
+    def _look_at(self, parts: Sequence, seen: Seen) -> None:
         try:
             self.check(*parts, seen=seen)
         except ValueError as error:

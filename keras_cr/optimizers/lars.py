@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_cr._types import Config, Tensor
-from keras_cr.optimizers.weight_decay import Schedule, ScheduledWeightDecay
+from keras_cr.optimizers.weight_decay import ScheduledWeightDecay
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -46,9 +46,9 @@ class LARS(ScheduledWeightDecay, keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.2,
+        learning_rate: Any = 0.2,
         momentum: float = 0.9,
-        weight_decay: float | Schedule = 1.5e-6,
+        weight_decay: Any = 1.5e-6,
         trust_coefficient: float = 0.001,
         **kwargs: Any,
     ) -> None:

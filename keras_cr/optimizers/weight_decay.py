@@ -21,10 +21,10 @@ class ScheduledWeightDecay:
     def weight_decay(self) -> Any:
         """The weight decay of the coming step."""
         decay = self._weight_decay
-        return decay(self._iterations) if isinstance(decay, Schedule) else decay
+        return decay(self._iterations) if isinstance(decay, Schedule) else decay  # type: ignore[attr-defined]
 
     @weight_decay.setter
-    def weight_decay(self, value: float | Schedule) -> None:
+    def weight_decay(self, value: Any) -> None:
         if not isinstance(value, Schedule) and not (isinstance(value, int | float) and value >= 0):
             raise ValueError(
                 "`weight_decay` must be a number of 0 or more, or a schedule of "
@@ -33,13 +33,13 @@ class ScheduledWeightDecay:
         self._weight_decay = value
 
     def _use_weight_decay(self, variable) -> bool:
-        return len(variable.shape) > 1 and super()._use_weight_decay(variable)
+        return len(variable.shape) > 1 and super()._use_weight_decay(variable)  # type: ignore[misc]
 
     def get_config(self) -> Config:
         decay = self._weight_decay
         if isinstance(decay, Schedule):
             decay = keras.saving.serialize_keras_object(decay)
-        return super().get_config() | {"weight_decay": decay}
+        return super().get_config() | {"weight_decay": decay}  # type: ignore[misc]
 
     @classmethod
     def from_config(
@@ -50,4 +50,4 @@ class ScheduledWeightDecay:
             config["weight_decay"] = keras.saving.deserialize_keras_object(
                 config["weight_decay"], custom_objects
             )
-        return super().from_config(config, custom_objects)
+        return super().from_config(config, custom_objects)  # type: ignore[misc]

@@ -150,7 +150,7 @@ class _Tensor:
         last = self.offset + sum(
             (length - 1) * step for length, step in zip(self.size, self.stride, strict=True)
         )
-        if values is None or (math.prod(self.size) and last >= len(values)):
+        if values is None or (math.prod(self.size) and last >= len(values)):  # type: ignore[arg-type]
             raise CheckpointError("a tensor reaches past its storage; the file is damaged.")
         if math.prod(self.size) > len(values):  # a few bytes must not become gigabytes
             raise CheckpointError(

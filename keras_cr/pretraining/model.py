@@ -3,7 +3,6 @@
 The training step and the contract of an objective are in `keras_cr.pretraining.pretrainer`.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NoReturn, Self
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr._replicas import copies_of, number_of, spread
-from keras_cr._types import Config, Images, Shape, Tensor
+from keras_cr._types import Config, Images, Shape, Tensor, wraps
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.inputs import Seen
 from keras_cr.models.labels import checked_labels
@@ -100,7 +99,8 @@ class PretrainingModel(keras.Model):
         return bool(self._taught_by_labels())
 
     def _taught_by_labels(self) -> list:  # no property: Keras would walk it, and find itself
-        return [each for each in (self, *self.auxiliary) if each.labels]
+        every: list[Any] = [self, *self.auxiliary]
+        return [each for each in every if each.labels]
 
     @property
     def metrics(self) -> list[keras.Metric]:
@@ -152,7 +152,7 @@ class PretrainingModel(keras.Model):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.encoder.compute_output_shape(input_shape)
 
-    @functools.wraps(keras.Model.fit)
+    @wraps(keras.Model.fit)
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         def check(*views, seen):
             for images in views:
@@ -175,7 +175,7 @@ class PretrainingModel(keras.Model):
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
-    @functools.wraps(keras.Model.train_on_batch)
+    @wraps(keras.Model.train_on_batch)
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_labels_of(x)
         return super().train_on_batch(spread(x, self), *args, **kwargs)

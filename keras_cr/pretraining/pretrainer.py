@@ -92,7 +92,7 @@ class Pretrainer(PretrainingModel):
     labels: bool = False  # whether batches must hold `label`
     boxes: bool = False  # whether batches must hold where in the image each view lies
     small_crops: int = 0  # of every image, in batches
-    augmentation = staticmethod(Augmentation.moco_v2)
+    augmentation: Any = staticmethod(Augmentation.moco_v2)
 
     def __init__(
         self,

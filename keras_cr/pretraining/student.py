@@ -200,7 +200,7 @@ def student_of(
             )
         return student
     backbone = backbone_from_name(student, seed=seed) if isinstance(student, str) else student
-    options = {"num_detectors": teacher.num_detectors, "seed": seed}
+    options: dict[str, Any] = {"num_detectors": teacher.num_detectors, "seed": seed}
     options["pooling"] = "average" if teacher.pooling == "average" else "rationale"
     encoder = CommonRationaleEncoder(backbone, **options)
     if encoder.channels == length:
@@ -242,7 +242,7 @@ def _fit(taught, learnt):
     return RationaleFit()(taught[..., 0], learnt)
 
 
-def _length(encoder: CommonRationaleEncoder) -> int:
+def _length(encoder: Any) -> int:
     return encoder.compute_output_shape((None, None, None, 3))[-1]
 
 

@@ -112,7 +112,8 @@ class Explainer:
     """
 
     def __init__(self, encoder: CommonRationaleEncoder, choices: Rationale, seed: Seed = 0) -> None:
-        self.encoder, self.choices, self.bank = encoder, choices, None
+        self.encoder, self.choices = encoder, choices
+        self.bank: Any = None
         self.fit_loss = choices.fit_loss()
         if isinstance(choices.positives, Neighbours):
             size = choices.positives.bank_size

@@ -32,7 +32,7 @@ def as_dataset(images: Images) -> tuple[FineGrainedDataset, str | None]:
         images = list(images)
     if not len(images):
         raise ValueError("`images` must hold an image or more; it is empty.")
-    return FineGrainedDataset("images", images, None, [], np.zeros(len(images), bool)), folder
+    return FineGrainedDataset("images", images, None, [], np.zeros(len(images), bool)), folder  # type: ignore[arg-type]
 
 
 def _in_folder(folder: str) -> list[str]:

@@ -52,9 +52,9 @@ class Index:
 
     Example:
 
-    >>> index = Index.build(encoder, "photos")
+    >>> index = Index.build(encoder, "photos", {"class": ["Lory", "Macaw", "Macaw"]})
     >>> index.query("photos/bird.jpg", k=3)
-    [Match(name='bird.jpg', similarity=1.0, metadata={}), ...]
+    [Match(name='bird.jpg', similarity=1.0, metadata={'class': 'Lory'}), ...]
     >>> index.save("photos.index")
     >>> Index.load("photos.index", encoder).query(other, where={"class": ["Lory", "Macaw"]})
     """
@@ -107,7 +107,7 @@ class Index:
         size = square_side("image_size", size)
         about = About(encoder_fingerprint(encoder), size, preset, folder)
         place = ExactStore() if store is None else LanceStore.create(store, about.as_dict())
-        index = cls(encoder, place, about)
+        index = cls(encoder, place, about)  # type: ignore[arg-type]
         try:
             index.add(dataset, metadata, names, batch_size, verbose)
         except BaseException:
@@ -296,7 +296,7 @@ class Index:
         """
         if isinstance(self._store, ExactStore):
             raise ValueError("An index in memory is exact; build it with `store`, a folder.")
-        self._store.make_approximate()
+        self._store.make_approximate()  # type: ignore[attr-defined]
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the index to one file, whole or not at all; a LanceDB folder is saved already.
@@ -305,7 +305,7 @@ class Index:
             ValueError: the index lies in a folder of LanceDB's: copy that.
         """
         if not isinstance(self._store, ExactStore):
-            raise ValueError(f"The index lies in {self._store.folder}, where all changes go.")
+            raise ValueError(f"The index lies in {self._store.folder}, where all changes go.")  # type: ignore[attr-defined]
         if not len(self):
             raise ValueError("The index is empty; add images before it is saved.")
         self._store.save(path, self._about.as_dict())
@@ -334,7 +334,7 @@ class Index:
         about = About.read(about, path)
         if folder is not None:
             about.move(folder)
-        index = cls(None, store, about)
+        index = cls(None, store, about)  # type: ignore[arg-type]
         if encoder is not None:
             index._embedder = Embedder(about.checked(encoder))
         return index

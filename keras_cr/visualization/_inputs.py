@@ -37,7 +37,7 @@ def read(
     if len(images) and isinstance(images[0], str | os.PathLike):
         from keras_cr.data import read_images  # it needs TensorFlow, which arrays do not
 
-        return read_images(images if rows is None else [images[row] for row in rows], image_size)
+        return read_images(images if rows is None else [images[row] for row in rows], image_size)  # type: ignore[arg-type]
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         raise ValueError(

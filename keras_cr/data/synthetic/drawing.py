@@ -7,10 +7,10 @@ well as its exact mask. All randomness comes from the generator a function is gi
 import functools
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
-from keras_cr._types import ArrayLike
 from keras_cr.data.synthetic import parts
 
 Shape = tuple[np.ndarray, np.ndarray]
@@ -27,7 +27,7 @@ _BELLY = 1 - 0.16 * np.clip(np.minimum(_ALONG / 0.3, (0.75 - _ALONG) / 0.3), 0, 
 
 
 def move(
-    shapes: list[Shape], angle: float = 0.0, scale: ArrayLike = 1.0, at: ArrayLike = (0.0, 0.0)
+    shapes: list[Shape], angle: float = 0.0, scale: Any = 1.0, at: Any = (0.0, 0.0)
 ) -> list[Shape]:
     """Shapes scaled (a number or an (x, y) pair), then turned by `angle` degrees, then shifted."""
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -38,12 +38,12 @@ def move(
     return [(points[end - len(old) : end], colour) for (old, colour), end in rows]
 
 
-def disc(at: ArrayLike, radius: float, colour: np.ndarray) -> Shape:
+def disc(at: Any, radius: float, colour: np.ndarray) -> Shape:
     return _CIRCLE * radius + at, colour
 
 
 @functools.cache
-def _spline(knots: int) -> tuple[np.ndarray, np.ndarray]:
+def _spline(knots: int) -> tuple[np.ndarray, Any]:
     """Catmull-Rom weights `(samples, knots)` of a smooth curve, and their differences."""
     place = np.linspace(0, knots - 1, _SAMPLES)
     left = np.minimum(place.astype(int), knots - 2)
@@ -56,7 +56,7 @@ def _spline(knots: int) -> tuple[np.ndarray, np.ndarray]:
     return curve, np.gradient(curve, axis=0)
 
 
-def ribbon(spine: ArrayLike, widths: ArrayLike) -> np.ndarray:
+def ribbon(spine: Any, widths: Any) -> np.ndarray:
     """The two edges `(2, samples, 2)`, left and right of a smooth spine of given half widths."""
     spine = np.asarray(spine, float)
     curve, change = _spline(len(spine))
@@ -70,7 +70,7 @@ _fixed_ribbon = functools.cache(ribbon)  # for parts, whose form does not change
 
 
 def patch(
-    edges: np.ndarray, u0: float = 0.0, u1: float = 1.0, v0: float = 0.0, v1: float = 1.0
+    edges: np.ndarray, u0: Any = 0.0, u1: Any = 1.0, v0: Any = 0.0, v1: Any = 1.0
 ) -> np.ndarray:
     """The polygon of a ribbon between `u0` and `u1` along it, `v0` and `v1` across it.
 

@@ -37,7 +37,7 @@ def el(name: str, /, *children: Any, **attributes: Any) -> Markup:
 
 def join(children: Iterable) -> Markup:
     """Children one after the other; see `el`."""
-    parts = []
+    parts: list[str] = []
     for child in children:
         if isinstance(child, list | tuple):
             parts.append(join(child))

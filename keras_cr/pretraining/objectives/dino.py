@@ -49,7 +49,7 @@ class DINO(Pretrainer):
 
     taught = ("query", "key")
     compared: tuple[str, ...] = ("projected",)  # of a `View`; each with a centre of its own
-    logged = ("teacher_entropy", "prototype_entropy")
+    logged: tuple[str, ...] = ("teacher_entropy", "prototype_entropy")
     augmentation = staticmethod(Augmentation.dino)
 
     def __init__(

@@ -52,7 +52,7 @@ class MoCo(Pretrainer):
 
     views = ("query",)
     taught = ("key",)
-    logged = ("contrastive_accuracy",)
+    logged: tuple[str, ...] = ("contrastive_accuracy",)
 
     def __init__(
         self,
