@@ -50,8 +50,8 @@ class VisionTransformer(Described, WithClassToken):
 
     Example:
 
-    >>> VisionTransformer(patch=16, grid=14, width=384, depth=12, heads=6)(images).shape
-    TensorShape([8, 6, 6, 384])
+    >>> VisionTransformer(patch=16, grid=14, width=192, depth=12, heads=3)(images).shape
+    TensorShape([8, 6, 6, 192])
     """
 
     arguments = (
