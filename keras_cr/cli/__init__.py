@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Example:
 
-    >>> main(["embed", "photos", "--preset", "cub_resnet50", "--output", "embeddings.npz"])
+    >>> main(["embed", "photos", "--preset", "demo_squeezenet", "--output", "embeddings.npz"])
+    Wrote 3 embeddings of 512 numbers to embeddings.npz.
     0
     """
     argv = sys.argv[1:] if argv is None else list(argv)

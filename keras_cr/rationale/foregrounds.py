@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
@@ -112,7 +112,7 @@ def foreground_maps(
     Example:
 
     >>> maps = foreground_maps(encoder, train, image_size=224)
-    >>> views = two_views(train, 224, 128, backgrounds=Foregrounds().swap(maps))
+    >>> views = two_views(train, 224, 64, backgrounds=Foregrounds().swap(maps))
     """
     from keras_cr.data import image_batches
 
@@ -138,7 +138,7 @@ def foreground_maps(
     return np.roll(maps, len(maps) // 2, axis=0) if cut == "shuffled" else maps
 
 
-def mask_batches(dataset: "FineGrainedDataset", image_size: int, batch_size: int = 64):
+def mask_batches(dataset: "FineGrainedDataset", image_size: int, batch_size: int = 64) -> Any:
     """True masks of whole images in batches, of which nothing is read yet.
 
     Raises:
@@ -166,14 +166,14 @@ def _centered(model, images, seed: int) -> RationaleBranch:
     return branch
 
 
-def write_maps(path: Path, maps: np.ndarray, **decides) -> None:
+def write_maps(path: Path, maps: np.ndarray, **decides: Any) -> None:
     """Keeps maps beside what decides them; the file is there whole or not at all."""
     key = np.array(_key(decides))
     with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(file, maps=maps, decides=key)
 
 
-def read_maps(path: Path, **decides) -> np.ndarray | None:
+def read_maps(path: Path, **decides: Any) -> np.ndarray | None:
     """What `write_maps` kept, or None where the file is missing, damaged or of something else.
 
     Without anything that decides them, any maps are taken.

@@ -31,7 +31,7 @@ class ExactStore:
         names: Sequence[str] = (),
         vectors: np.ndarray | None = None,
         columns: Mapping[str, np.ndarray] | None = None,
-    ):
+    ) -> None:
         self._names = list(names)
         self._vectors = vectors
         self._columns = dict(columns or {})
@@ -86,7 +86,7 @@ class ExactStore:
             return [[] for _ in queries]
         gallery = self._vectors if len(rows) == len(self) else self._vectors[rows]
         k, found = min(k, len(rows)), []
-        for _, keys in ranking_keys(queries, gallery, np.arange(len(rows))):
+        for _, keys in ranking_keys(queries, gallery, np.arange(len(rows))):  # type: ignore[arg-type]
             best = np.partition(keys, k - 1, axis=1)[:, :k]
             best.sort(axis=1)
             for query, positions in zip(queries[len(found) :], best & 0x7FFFFFFF, strict=False):
@@ -97,7 +97,7 @@ class ExactStore:
 
     def vectors(self, names: Sequence[str] | None = None) -> np.ndarray:
         if names is None:
-            return self._vectors
+            return self._vectors  # type: ignore[return-value]
         return self._vectors[[self._rows[name] for name in names]]
 
     def values(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -118,8 +118,8 @@ class ExactStore:
                 file,
                 about=np.array(json.dumps(about)),
                 name=np.array(self._names, dtype=str),
-                embedding=self._vectors,
-                **columns,
+                embedding=self._vectors,  # type: ignore[arg-type]
+                **columns,  # type: ignore[arg-type]
             )
 
     @classmethod
