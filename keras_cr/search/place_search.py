@@ -154,6 +154,9 @@ class PlaceSearch:
     def __len__(self) -> int:
         return len(self._names)
 
+    def __contains__(self, name: str | None) -> bool:
+        return name in self._rows
+
     def __repr__(self) -> str:
         height, width, channels = self._features.shape[1:]
         return f"PlaceSearch({len(self):,} images, {height} x {width} places of {channels} numbers)"
