@@ -28,6 +28,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _SHOWN = 24  # images of the collection at a time
+_UNREADABLE = "An image of the index can't be read any more; bring the index up to date."
 _FORGOTTEN = "This query is forgotten; choose the image again."
 
 
@@ -42,8 +43,8 @@ def create_app(
     Args:
         explorer: what it shows.
         title: of the page; any text.
-        hosts: names and addresses by which it may be called, so that no other site can make its own name
-            lead here; None allows all.
+        hosts: names and addresses by which it may be called, so that no other site can make its
+            own name lead here; None allows all.
         max_megabytes: the largest file that is taken.
 
     Raises:
@@ -101,7 +102,7 @@ def create_app(
 
     @app.errorhandler(UnreadableImageError)
     def unreadable(error):
-        return failed(422, str(error))
+        return failed(422, _UNREADABLE)
 
     @app.get("/")
     def page():

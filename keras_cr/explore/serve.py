@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ def serve(
         ValueError: `host` is no name or address of this machine, or `port` leaves its range.
     """
     limit = (app.config["MAX_CONTENT_LENGTH"] or 0) + 10**6  # Flask says it better
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # pictures come in dozens
     server = _server(app, host, port, max_request_body_size=limit)
     address, used = getattr(server, "effective_host", host), getattr(server, "effective_port", port)
     started(f"http://{f'[{address}]' if ':' in address else address}:{used}/")

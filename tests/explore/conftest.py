@@ -8,10 +8,11 @@ from keras_cr.data import synthetic_birds
 from keras_cr.search import Index
 from tests.data.helpers import save_image
 
-SIDE, PATCH = 96, 48
+SIDE, SHIFT = 96, 32  # two places of the map
 HOSTILE = "<img src=x onerror=alert(1)>&'\".png"
-PASTED = "pasted.png"  # on it lies the middle of QUERY, in the lower right corner
+PASTED = "pasted.png"  # its upper half is that of QUERY, further to the left
 QUERY = "a bird.png"
+HEAD = 0.7, 0.3  # of the bird of QUERY: a place of the map
 NAMES = [QUERY, PASTED, HOSTILE, *(f"{number:02}.png" for number in range(3, 24))]
 
 
@@ -19,8 +20,7 @@ NAMES = [QUERY, PASTED, HOSTILE, *(f"{number:02}.png" for number in range(3, 24)
 def birds():
     """(24, 96, 96, 3) uint8."""
     images = synthetic_birds(6, train_per_class=4, test_per_class=0, image_size=SIDE).images
-    middle = slice(SIDE // 2 - PATCH // 2, SIDE // 2 + PATCH // 2)
-    images[1, -PATCH:, -PATCH:] = images[0, middle, middle]
+    images[1, : SIDE // 2] = np.roll(images[0, : SIDE // 2], -SHIFT, axis=1)
     return images
 
 
