@@ -22,6 +22,11 @@ PAGES = {  # a file of the repository, and its page
     "notebooks/few_labels.ipynb": "notebooks/few_labels.md",
 }
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s:#]+)(#[^)\s]*)?\)")
+_FETCHED = re.compile(
+    r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^>]*>"
+    r"|<link\b(?=[^>]*rel=[\"']?(?:stylesheet|preconnect|preload|icon))"
+    r"[^>]*\bhref=[\"']?(?:https?:)?//[^>]*>"
+)
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
@@ -73,6 +78,13 @@ def on_page_markdown(markdown, page, config, files):
     return "".join([*parts, _LINK.sub(led, markdown[end:])])
 
 
+def on_post_page(output, page, config):
+    """Refuses what a browser would fetch from elsewhere."""
+    if found := _FETCHED.search(output):
+        raise PluginError(f"{page.file.src_uri} fetches from elsewhere: {found[0]}")
+    return output
+
+
 def converted(source: str, page: str) -> dict[str, str | bytes]:
     """The page of a file of the repository, and the pictures that it shows."""
     if not source.endswith(".ipynb"):
@@ -112,10 +124,12 @@ def public_names(module: griffe.Module) -> list[str]:
 
 def where(module: griffe.Module, name: str) -> str:
     """The path of the object; some packages import a name when it is first used."""
-    if name in module.members:
-        member = module.members[name]
-        return member.target_path if member.is_alias else member.path
-    for inner in module.modules.values():
+    member = module.members.get(name)
+    if member and member.is_alias:
+        return member.target_path
+    if member and not member.is_module:
+        return member.path
+    for inner in module.modules.values():  # a module can have the name of what it defines
         if name in inner.members and not inner.members[name].is_alias:
             return inner.members[name].path
     raise PluginError(f"{module.path}: no module defines {name}")
