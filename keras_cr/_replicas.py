@@ -153,6 +153,8 @@ def number_of(model: keras.Model) -> int:
 
 def copies_of(variable: keras.Variable) -> int:
     """How many replicas hold a variable, 1 where it was not made in the scope of a strategy."""
+    if keras.backend.backend() != "tensorflow":  # PyTorch's tensors have a method `values`
+        return 1
     return len(getattr(variable.value, "values", (variable,)))
 
 
@@ -192,6 +194,26 @@ def predict_on_batch(model: keras.Model, predict: Callable, x):
     rows = np.minimum(np.arange(every), len(x) - 1)
     outputs = predict(spread(np.asarray(x)[rows], model))
     return keras.tree.map_structure(lambda values: values[: len(x)], outputs)
+
+
+def check_same_scope(argument: str, part: keras.Model, model: keras.Model) -> None:
+    """Raises where a part of a model was built on other devices than the model.
+
+    Args:
+        argument: the part's name, for the message.
+        part: what is to become a part of the model.
+        model: which is being built.
+
+    Raises:
+        ValueError: it was.
+    """
+    number = number_of(model)
+    if wrong := [each for each in part.weights if copies_of(each) != number]:
+        raise ValueError(
+            f"`{argument}` must be built in the scope of the strategy that the "
+            f"{type(model).__name__} is built in, its backbone too. Received: {wrong[0].path!r} on "
+            f"{copies_of(wrong[0])} devices, in a scope of {number}"
+        )
 
 
 def refuse_scope(what: str) -> None:

@@ -11,6 +11,8 @@ from keras_cr._progress import announce
 class Terminated(KeyboardInterrupt):
     """A run was asked to end by SIGTERM."""
 
+    exit_status = 143
+
 
 _RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
-from keras_cr._replicas import synchronized
+from keras_cr._replicas import check_same_scope, synchronized
 from keras_cr.layers import EmbeddingStandardization
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.labelled_model import LabelledImageModel, labelled_embeddings
@@ -56,8 +56,8 @@ class CommonRationaleClassifier(LabelledImageModel):
         `(B, num_classes)`, float32.
 
     Raises:
-        ValueError: `encoder` is not a `CommonRationaleEncoder`, `num_classes` is below 2, or
-            `train` is unknown.
+        ValueError: `encoder` is not a `CommonRationaleEncoder`, or was built in the scope of
+            another strategy; `num_classes` is below 2, or `train` is unknown.
 
     Example:
 
@@ -86,6 +86,7 @@ class CommonRationaleClassifier(LabelledImageModel):
                 f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
             )
         num_classes = whole_number("num_classes", num_classes, least=2)
+        check_same_scope("encoder", encoder, self)
         _check_train(train)
         pretrained = _has_statistics(encoder)
         if encoder_lr_multiplier is None:

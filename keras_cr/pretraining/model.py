@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_cr._numbers import plain_seed, whole_number
-from keras_cr._replicas import copies_of, number_of, spread
+from keras_cr._replicas import check_same_scope, spread
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.inputs import Seen
 from keras_cr.models.labels import checked_labels
@@ -45,12 +45,7 @@ class PretrainingModel(keras.Model):
             raise ValueError(
                 f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
             )
-        if wrong := [each for each in encoder.weights if copies_of(each) != number_of(self)]:
-            raise ValueError(
-                "`encoder` must be built in the scope of the strategy that the pretrainer is built "
-                f"in, its backbone too. Received: {wrong[0].path!r} on {copies_of(wrong[0])} "
-                f"devices, in a scope of {number_of(self)}"
-            )
+        check_same_scope("encoder", encoder, self)
         if rationale is not None and not isinstance(rationale, Rationale):
             raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
         self.check_rationale(rationale)

@@ -1,7 +1,6 @@
 """The rationale in the loop: its maps cut objects out, and views show them on other backgrounds."""
 
 import json
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
-from keras_cr._files import whole_file
+from keras_cr._files import DAMAGED_ZIP, whole_file
 from keras_cr._numbers import whole_number
 from keras_cr._progress import Verbose, tracked
 from keras_cr.attribution import center_prior
@@ -183,7 +182,7 @@ def read_maps(path: Path, **decides) -> np.ndarray | None:
         with np.load(path, allow_pickle=False) as held:
             known = not decides or str(held["decides"]) == _key(decides)
             return held["maps"] if known else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED_ZIP:
         return None
 
 

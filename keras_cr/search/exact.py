@@ -2,14 +2,13 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_cr._files import whole_file
+from keras_cr._files import DAMAGED_ZIP, whole_file
 from keras_cr.evaluation._checks import ranking_keys
 from keras_cr.search.store import TYPES, Where, allowed
 
@@ -145,7 +144,7 @@ class ExactStore:
             raise FileNotFoundError(f"There is no index at {str(path)!r}.") from None
         except PermissionError:
             raise
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except DAMAGED_ZIP as error:
             raise ValueError(
                 f"{str(path)!r} is no index, or a damaged one ({error}); build it again."
             ) from error
