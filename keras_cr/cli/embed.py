@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     with whole_file(args.output) as part:
         embedding = _embed(args, Embedder(encoder), dataset, image_size, "Embedding images")
         write = WRITERS[args.output.suffix.lower()]
-        write(part, dataset.images, embedding, {"preset": args.preset, **about})
+        write(part, dataset.images, embedding, {"preset": args.preset, **about})  # type: ignore[arg-type]
     count, channels = embedding.shape
     print(f"Wrote {count} embeddings of {channels} numbers to {args.output}.")
 
@@ -134,7 +134,7 @@ def _make_parts(
             parts.write(part, [], np.zeros((0, channels), "float32"))
             continue
         title = f"Embedding images, part {number} of {len(missing)}"
-        parts.write(part, dataset.images, _embed(args, embedder, dataset, image_size, title))
+        parts.write(part, dataset.images, _embed(args, embedder, dataset, image_size, title))  # type: ignore[arg-type]
     own = len(range(args.shard[0] - 1, len(parts), args.shard[1]))
     left = len(parts.missing())
     told = f"{left} of {len(parts)} are missing yet" if left else f"all {len(parts)} are there"

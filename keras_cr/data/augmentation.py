@@ -152,7 +152,7 @@ class Augmentation:
 
         Example:
 
-        >>> views = two_views(train, 224, 64, augmentation=Augmentation.byol())
+        >>> views = two_views(train, 224, 32, augmentation=Augmentation.byol())
         """
         query = cls(scale=(0.08, 1.0), saturation=0.2, kernel=0.1, blur=1.0)
         return query, dataclasses.replace(query, blur=0.1, solarize=0.2)

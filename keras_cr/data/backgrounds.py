@@ -50,7 +50,7 @@ class BackgroundSwap:
 
     >>> batches = image_batches(train, 224, 64, crop=False)
     >>> maps = np.concatenate([encoder.encode(each)["rationale"] for each in batches])
-    >>> two_views(train, 224, 64, backgrounds=BackgroundSwap(maps))
+    >>> two_views(train, 224, 32, backgrounds=BackgroundSwap(maps))
     """
 
     maps: np.ndarray

@@ -131,7 +131,7 @@ def read_embeddings(folder: str | os.PathLike) -> tuple[list[str], np.ndarray]:
         _check_same(file, of_all)
     try:
         images, size = int(of_all["images"]), int(of_all["images_a_part"])
-        wanted = Parts(folder, range(images), size, {})  # for their paths alone
+        wanted = Parts(folder, range(images), size, {})  # type: ignore[arg-type]  # for their paths alone
     except (KeyError, ValueError) as error:
         raise _damaged(files[0]) from error
     missing = [path.name for path in map(wanted.path, range(len(wanted))) if not path.exists()]

@@ -135,7 +135,7 @@ def _states(place: Path) -> Iterator[Path]:
     """Every state, the newest first."""
     found = {path: _NAME.fullmatch(path.name) for path in place.glob("step-*.keras")}
     numbers = {path: int(match[1]) for path, match in found.items() if match}
-    return iter(sorted(numbers, key=numbers.get, reverse=True))
+    return iter(sorted(numbers, key=numbers.get, reverse=True))  # type: ignore[arg-type]
 
 
 def _load(state: Path) -> tuple[keras.Model, Reached]:

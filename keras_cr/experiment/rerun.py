@@ -49,7 +49,7 @@ def rerun(
     read: ReadDataset,
     output: str | Path | None = None,
     data_dir: str | Path | None = None,
-    **options,
+    **options: Any,
 ) -> list[Number]:
     """Makes a run again, as its folder says, and sets its numbers beside the first one's.
 
@@ -180,7 +180,7 @@ def _settings(config: dict[str, Any], output: Path, data_dir: str | Path | None)
             f"`folder`: its run has settings that this version doesn't know, "
             f"{', '.join(sorted(unknown))}; make it again with keras_cr {version}."
         )
-    return Settings(**values, output=str(output))
+    return Settings(**values, output=str(output))  # type: ignore[arg-type]
 
 
 def _recipe(folder: Path) -> str:

@@ -24,7 +24,7 @@ class Signals:
         met: the signal that came, or None.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.met: int | None = None
 
     def check(self) -> None:

@@ -112,7 +112,7 @@ def foreground_maps(
     Example:
 
     >>> maps = foreground_maps(encoder, train, image_size=224)
-    >>> views = two_views(train, 224, 64, backgrounds=Foregrounds().swap(maps))
+    >>> views = two_views(train, 224, 32, backgrounds=Foregrounds().swap(maps))
     """
     from keras_cr.data import image_batches
 

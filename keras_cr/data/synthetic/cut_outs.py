@@ -54,7 +54,7 @@ def bent_cut_outs(
 
     Example:
 
-    >>> hard = bent_cut_outs(synthetic_birds(2, 8, 2), image_size=96)
+    >>> hard = bent_cut_outs(synthetic_birds(2, 12, 2), image_size=96)
     >>> hard.name
     'synthetic_birds, bent'
     """
