@@ -38,3 +38,14 @@ def hub(request, tmp_path, monkeypatch):
     with HubServer(tmp_path / "server", tokens=TOKENS, xet=xet) as server:
         point_at(server.url, tmp_path / "client", monkeypatch, xet)
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window; for tests that are marked with `needs_browser`."""
+    from tests.browser import ARGUMENTS, BROWSER, playwright
+
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -7,6 +7,7 @@ import inspect
 import os
 import pathlib
 import pkgutil
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -144,11 +145,15 @@ def names_of(test: doctest.DocTest) -> Iterator[str]:
             yield from code.co_names
 
 
+def rounded(text: str) -> str:
+    return re.sub(r"\d+\.\d+", lambda number: repr(round(float(number[0]), 2)), text)
+
+
 class ShownOutput(doctest.OutputChecker):
-    """What an example shows must come; one that shows nothing may return something."""
+    """What an example shows must come, to two decimals; one that shows nothing may return any."""
 
     def check_output(self, want: str, got: str, optionflags: int) -> bool:
-        return not want or super().check_output(want, got, optionflags)
+        return not want or super().check_output(rounded(want), rounded(got), optionflags)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Iterator
+from importlib import util
 from typing import Any
 
 import keras_cr
@@ -23,7 +24,8 @@ UNTYPED = inspect.Parameter.empty
 def public_names() -> dict[str, Any]:
     """Everything that a sub-package exports, by its full name; what two export, once."""
     found: dict[str, Any] = {}
-    for package in keras_cr._SUBPACKAGES:
+    packages = [*keras_cr._SUBPACKAGES, *(["explore"] if util.find_spec("flask") else [])]
+    for package in packages:
         module = importlib.import_module(f"keras_cr.{package}")
         found |= {f"{package}.{name}": getattr(module, name) for name in module.__all__}
     return found

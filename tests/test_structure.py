@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "keras_cr"
 STOREYS = (  # from the top; rooms of one storey don't use each other
     ("cli",),
     ("comparison",),
-    ("experiment",),
+    ("experiment", "explore"),
     ("pretraining", "callbacks", "search"),
     ("evaluation",),
     ("rationale", "conversion"),

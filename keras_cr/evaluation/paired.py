@@ -24,7 +24,7 @@ def spread(values: Sequence[float]) -> dict[str, float | int | None]:
     Example:
 
     >>> spread([0.70, 0.74])
-    {'mean': 0.72, 'std': 0.0282..., 'n': 2}
+    {'mean': 0.72, 'std': 0.0283, 'n': 2}
     """
     values = np.asarray(values, "float64")
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():

@@ -103,6 +103,8 @@ class ExactStore:
     def values(self, names: Sequence[str]) -> list[dict[str, Any]]:
         rows = [self._rows[name] for name in names]
         columns = {name: values[rows].tolist() for name, values in self._columns.items()}
+        if not columns:
+            return [{} for _ in rows]
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def save(self, path: str | os.PathLike, about: Mapping[str, Any]) -> None:

@@ -1,57 +1,16 @@
 """The report in a real browser, without a window: it opens, draws, sorts and can be read."""
 
 import csv
-import os
-import shutil
 
 import pytest
 
 from keras_cr.evaluation import evaluate_features, records
 from keras_cr.evaluation.report import write_report
+from tests.browser import TEXTS, needs_browser
 from tests.evaluation.report_helpers import features
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = os.environ.get("KERAS_CR_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium found; KERAS_CR_CHROMIUM may name one"
-)
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
+pytestmark = needs_browser
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
-
-# (text, size in pixels, contrast to the ground behind it) of every element with text of its own
-TEXTS = """() => {
-  const parse = (color) => color.match(/[\\d.]+/g).map(Number);
-  const light = (color) => {
-    const [r, g, b] = parse(color).map((v) => v / 255)
-      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (node) => {
-    for (; node; node = node.parentElement) {
-      const color = getComputedStyle(node).backgroundColor;
-      if ((parse(color)[3] ?? 1) > 0) return color;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const own = (node) => [...node.childNodes].some(
-    (child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
-  return [...document.body.querySelectorAll("*")]
-    .filter((node) => own(node) && node.checkVisibility() && node.tagName !== "CAPTION")
-    .map((node) => {
-      const style = getComputedStyle(node);
-      const [a, b] = [light(style.color), light(ground(node))].sort((x, y) => y - x);
-      return [node.textContent.slice(0, 40), parseFloat(style.fontSize), (a + 0.05) / (b + 0.05)];
-    });
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +27,6 @@ def report(tmp_path_factory):
         {"command": "python " + "--flag/that/is/long " * 9 + "x" * 90},
     )
     return evaluation, path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

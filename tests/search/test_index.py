@@ -88,6 +88,11 @@ def test_a_folder(index, photos, encoder):
     np.testing.assert_allclose(index.embeddings, expected, atol=1e-5)
 
 
+def test_an_image_without_metadata(encoder, photos):
+    index = Index.build(encoder, photos, verbose=0)
+    assert index.metadata(FILES[0]) == {}
+
+
 def test_labelled_images_are_asked_for_by_class(encoder, photos):
     index = Index.build(encoder, read_image_folder(photos), folder=photos, verbose=0)
     assert index.names == FILES
