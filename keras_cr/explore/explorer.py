@@ -211,7 +211,7 @@ class Explorer:
         """
         query = self.query(word)
         with self._lock:
-            if query.name in self.places:
+            if query.name is not None and query.name in self.places:
                 found = self.places.similar(query.name, (x, y), self.k)
             else:
                 without = [] if query.name is None else [query.name]
