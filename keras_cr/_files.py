@@ -1,13 +1,28 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+# What reading a zip archive raises that is cut off, or of which a bit has flipped.
+DAMAGED_ZIP = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PART = re.compile(r"\..+\.[0-9a-f]{8}")
 
 

@@ -23,7 +23,7 @@ def flags_of(actions: Iterable[argparse.Action]) -> dict[str, tuple[str, bool]]:
 
     An argument without a flag goes by the name that `--help` gives it, such as `IMAGES`.
     """
-    flags = {}
+    flags: dict = {}
     for action in actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
@@ -46,6 +46,9 @@ def in_flags(message: str, flags: Mapping[str, tuple[str, bool]]) -> str:
 
     Example:
 
+    >>> parser = argparse.ArgumentParser()
+    >>> size = parser.add_argument("--image-size")
+    >>> skip = parser.add_argument("--skip-bad", action="store_true")
     >>> in_flags("`image_size` must be given, or skip_bad=True", flags_of(parser._actions))
     '--image-size must be given, or --skip-bad'
     """

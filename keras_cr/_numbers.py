@@ -4,11 +4,12 @@ import math
 import numbers
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 
-def as_whole(value) -> int | None:
+def as_whole(value: Any) -> int | None:
     """The integer that a value is, of Python, NumPy or a tensor; None where it is none.
 
     Booleans and floats such as 3.0 are none.
@@ -21,7 +22,7 @@ def as_whole(value) -> int | None:
         return None
 
 
-def whole_number(name: str, value, least: int = 1) -> int:
+def whole_number(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int of `least` or more.
 
     Raises:
@@ -34,7 +35,7 @@ def whole_number(name: str, value, least: int = 1) -> int:
     return whole
 
 
-def positive_number(name: str, value, hint: str = "") -> float:
+def positive_number(name: str, value: Any, hint: str = "") -> float:
     """`value` as a float above 0.
 
     Raises:
@@ -46,22 +47,22 @@ def positive_number(name: str, value, hint: str = "") -> float:
     return float(value)
 
 
-def plain_seed(seed):
+def plain_seed(seed: Any) -> Any:
     """A seed as Keras takes and saves it: NumPy's integers as Python's, all else as it is."""
     whole = as_whole(seed)
     return seed if whole is None else whole
 
 
-def as_sides(value) -> tuple[int, int] | None:
+def as_sides(value: Any) -> tuple[int, int] | None:
     """Height and width in pixels of `160` or `(160, 224)`; None where a value is neither."""
     pair = value if isinstance(value, Sequence | np.ndarray) and np.shape(value) else (value,) * 2
     if isinstance(pair, str) or len(pair) != 2:
         return None
     height, width = map(as_whole, pair)
-    return None if None in (height, width) or min(height, width) < 1 else (height, width)
+    return None if None in (height, width) or min(height, width) < 1 else (height, width)  # type: ignore[return-value]
 
 
-def sides(name: str, value) -> tuple[int, int]:
+def sides(name: str, value: Any) -> tuple[int, int]:
     """`value`, a side or a pair of them, as height and width in pixels.
 
     Raises:
@@ -75,7 +76,7 @@ def sides(name: str, value) -> tuple[int, int]:
     return pair
 
 
-def square_side(name: str, value) -> int:
+def square_side(name: str, value: Any) -> int:
     """`value`, a side or a pair of equal ones, as the side in pixels of square images.
 
     Raises:

@@ -49,7 +49,7 @@ class Progress:
 
     >>> with Progress("Embedding", total=len(paths), unit="images") as progress:
     ...     for path in paths:
-    ...         embed(path)
+    ...         read_images([path], image_size=224)
     ...         progress.advance()
     """
 
@@ -62,7 +62,7 @@ class Progress:
         verbose: Verbose = "auto",
         leave: bool = True,
         clock: Callable[[], float] = time.monotonic,
-    ):
+    ) -> None:
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self.note = ""
         self._verbose, self._leave, self._clock = check_verbose(verbose), leave, clock
@@ -142,7 +142,7 @@ class Progress:
         with self._lock:
             if self._file is None or not self._due(self._clock()):
                 return
-            self._drawn, self._said = self._clock(), self.done
+            self._drawn, self._said = self._clock(), self.done  # type: ignore[assignment]
             self._write(f"\r{self._fitted()}" if self._live else f"{self._line()}\n")
 
     def _due(self, now: float) -> bool:
@@ -253,7 +253,7 @@ def reading(images: Iterable, batches: Iterable, title: str, verbose: Verbose = 
         title, verbose: as for `Progress`.
     """
     try:
-        total = len(images)
+        total: int | None = len(images)  # type: ignore[arg-type]
     except TypeError:  # a generator, or a tf.data.Dataset that doesn't know
         total = None
     if hasattr(images, "shape"):

@@ -9,46 +9,59 @@ under other backends all of this leaves values as they are.
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_cr._backend import require_tensorflow
+from keras_cr._types import Tensor
 
 
-def gather(values):
-    """The rows of all replicas, `(B, ...)`, in the order of the whole batch; it has a gradient."""
+def gather(values: Tensor) -> Tensor:
+    """The rows of all replicas in the order of the whole batch; it has a gradient.
+
+    Args:
+        values: this replica's, `(B, ...)`.
+    """
     context = _context()
     return values if context is None else context.all_gather(values, axis=0)
 
 
-def total(values):
+def total(values: Tensor) -> Tensor:
     """The sum over the replicas of a tensor that each of them has; it has a gradient."""
     context = _context()
     return values if context is None else context.all_reduce("SUM", values)
 
 
-def average(values):
+def average(values: Tensor) -> Tensor:
     """The mean over the replicas of a tensor that each of them has; it has a gradient."""
     context = _context()
     return values if context is None else context.all_reduce("MEAN", values)
 
 
-def share(loss):
+def share(loss: Tensor) -> Tensor:
     """What a replica's loss adds to the mean over the replicas, which is their sum of it."""
     context = _context()
     return loss if context is None else loss / context.num_replicas_in_sync
 
 
-def unshared(loss):
+def unshared(loss: Tensor) -> Tensor:
     """A loss of which a Keras loss has taken the `share`."""
     context = _context()
     return loss if context is None else loss * context.num_replicas_in_sync
 
 
-def uniform(shape: tuple, low: float = 0.0, high: float = 1.0, *, seed):
-    """Draws as `keras.random.uniform`; a replica gets its rows of a draw for the whole batch."""
+def uniform(shape: tuple, low: float = 0.0, high: float = 1.0, *, seed: Any) -> Tensor:
+    """Draws as `keras.random.uniform`; a replica gets its rows of a draw for the whole batch.
+
+    Args:
+        shape: of this replica's draw; the batch comes first.
+        low: the least number.
+        high: above all of them.
+        seed: an integer or a `keras.random.SeedGenerator`.
+    """
     if (context := _context()) is None:
         return keras.random.uniform(shape, low, high, seed=seed)
     every = (shape[0] * context.num_replicas_in_sync, *shape[1:])
@@ -72,7 +85,7 @@ def whole_gradients(gradients: list, optimizer: keras.Optimizer) -> list:
     return [None if each is None else next(rest) for each in gradients]
 
 
-def put_back(variables: list, values: list, condition) -> None:
+def put_back(variables: list, values: list, condition: Tensor) -> None:
     """Assigns values to variables where a condition holds, which is the same on all replicas."""
     import tensorflow as tf
 
@@ -93,7 +106,7 @@ def put_back(variables: list, values: list, condition) -> None:
     context.merge_call(assign_everywhere, args=([tf.where(condition, *pair) for pair in pairs],))
 
 
-def check_even(rows) -> None:
+def check_even(rows: Tensor) -> None:
     """Stops a step in which a replica has more rows than another: means would weigh them apart."""
     if (context := _context()) is None:
         return
@@ -131,7 +144,7 @@ def synchronized(model: keras.Model) -> Iterator[None]:
 
 
 @functools.cache
-def mirrored():
+def mirrored() -> Any:
     """The devices of this machine: one strategy for all that a process builds on them.
 
     They are its GPUs, or else the CPU, or what TensorFlow has been told to make of it.
@@ -153,10 +166,12 @@ def number_of(model: keras.Model) -> int:
 
 def copies_of(variable: keras.Variable) -> int:
     """How many replicas hold a variable, 1 where it was not made in the scope of a strategy."""
+    if keras.backend.backend() != "tensorflow":  # PyTorch's tensors have a method `values`
+        return 1
     return len(getattr(variable.value, "values", (variable,)))
 
 
-def spread(batch, model: keras.Model):
+def spread(batch: Any, model: keras.Model) -> Any:
     """A batch of arrays, divided among a model's replicas; as it is where there is one.
 
     Keras' `fit` divides batches by itself, `train_on_batch` and `predict_on_batch` give the whole
@@ -184,7 +199,7 @@ def spread(batch, model: keras.Model):
     return keras.tree.map_structure(divided, batch)
 
 
-def predict_on_batch(model: keras.Model, predict: Callable, x):
+def predict_on_batch(model: keras.Model, predict: Callable, x: Tensor) -> Any:
     """What `predict`, Keras' own of this model, makes of a batch of any number of rows."""
     if (number := number_of(model)) == 1:
         return predict(x)
@@ -192,6 +207,26 @@ def predict_on_batch(model: keras.Model, predict: Callable, x):
     rows = np.minimum(np.arange(every), len(x) - 1)
     outputs = predict(spread(np.asarray(x)[rows], model))
     return keras.tree.map_structure(lambda values: values[: len(x)], outputs)
+
+
+def check_same_scope(argument: str, part: keras.Model, model: keras.Model) -> None:
+    """Raises where a part of a model was built on other devices than the model.
+
+    Args:
+        argument: the part's name, for the message.
+        part: what is to become a part of the model.
+        model: which is being built.
+
+    Raises:
+        ValueError: it was.
+    """
+    number = number_of(model)
+    if wrong := [each for each in part.weights if copies_of(each) != number]:
+        raise ValueError(
+            f"`{argument}` must be built in the scope of the strategy that the "
+            f"{type(model).__name__} is built in, its backbone too. Received: {wrong[0].path!r} on "
+            f"{copies_of(wrong[0])} devices, in a scope of {number}"
+        )
 
 
 def refuse_scope(what: str) -> None:

@@ -29,6 +29,7 @@ import train_aircraft
 import train_cars
 import train_cub
 import train_demo
+import train_demo_scratch
 import train_folder
 
 from keras_cr.comparison.compare import main
@@ -58,14 +59,14 @@ RECIPES = {
     "folder": {"read": train_folder.read, **train_folder.SETTINGS},
     "demo": {
         "read": train_demo.birds,
-        "build_backbone": train_demo.small_resnet,
+        "build_backbone": train_demo_scratch.small_resnet,
         "augmentation": train_demo.AUGMENTATION,
-        **train_demo.SETTINGS,
+        **train_demo_scratch.SETTINGS,
     },
     "demo-resnet18": {
         "read": train_demo.birds,
         "augmentation": train_demo.AUGMENTATION,
-        **train_demo.SETTINGS,
+        **train_demo_scratch.SETTINGS,
         "dataset": "demo_resnet18",
         "backbone": "resnet18",
     },

@@ -38,6 +38,9 @@ PAGES = (
     "docs/evaluation.md",
     "docs/search.md",
     "docs/commands.md",
+    "docs/explain.md",
+    "docs/report.md",
+    "docs/comparison.md",
 )
 
 

@@ -5,10 +5,13 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from keras_cr._types import Tensor
 from keras_cr.attribution.gradient import value_and_gradient
 
 
-def grad_cam(feature_map, gradients, form: str = "elementwise", sign: int = 1):
+def grad_cam(
+    feature_map: Tensor, gradients: Tensor, form: str = "elementwise", sign: int = 1
+) -> Tensor:
     """Scores every position of a feature map by the gradient of a loss.
 
     `"elementwise"` is `relu(sign * sum_c phi_c(p) dL/dphi_c(p))`, what the authors' release of the
@@ -40,7 +43,7 @@ def grad_cam(feature_map, gradients, form: str = "elementwise", sign: int = 1):
 
 
 def grad_cam_from_loss(
-    loss_fn: Callable, feature_map, form: str = "elementwise", sign: int = 1
+    loss_fn: Callable, feature_map: Tensor, form: str = "elementwise", sign: int = 1
 ) -> tuple:
     """Explains a loss by a feature map: GradCAM, under TensorFlow, JAX and PyTorch.
 

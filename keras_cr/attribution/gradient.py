@@ -1,12 +1,13 @@
 """The gradient of a scalar, under each of Keras' backends that have gradients."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
 
-def value_and_gradient(function: Callable, x) -> tuple:
+def value_and_gradient(function: Callable, x: Any) -> tuple:
     """A function's value and its gradient by `x`, through the backend's own differentiation.
 
     That is `tf.GradientTape`, `jax.value_and_grad` or `torch.autograd.grad`, eagerly as well as

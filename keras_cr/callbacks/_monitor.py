@@ -5,6 +5,7 @@ import os
 import keras
 
 from keras_cr._numbers import whole_number
+from keras_cr._types import Logs
 from keras_cr.callbacks._tensorboard import SummaryWriter
 
 
@@ -20,7 +21,7 @@ class Monitor(keras.callbacks.Callback):
         ImportError: `tensorboard` is given and TensorBoard is missing.
     """
 
-    def __init__(self, every: int, tensorboard: str | os.PathLike | None):
+    def __init__(self, every: int, tensorboard: str | os.PathLike | None) -> None:
         super().__init__()
         check_positive(every=every)
         self.every = every
@@ -31,7 +32,7 @@ class Monitor(keras.callbacks.Callback):
         done = epoch + 1
         return done % self.every == 0 or done == (self.params or {}).get("epochs")
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         self.writer.close()
 
 
@@ -50,7 +51,7 @@ def find_encoder(model: keras.Model) -> keras.Model:
     )
 
 
-def check_positive(**arguments) -> None:
+def check_positive(**arguments: int) -> None:
     """Raises ValueError for an argument that is not a positive integer."""
     for name, value in arguments.items():
         whole_number(name, value)

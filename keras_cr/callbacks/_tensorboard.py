@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +20,14 @@ class SummaryWriter:
         ImportError: a folder is named and TensorBoard is missing.
     """
 
-    def __init__(self, folder: str | os.PathLike | None):
+    def __init__(self, folder: str | os.PathLike | None) -> None:
         if folder is not None and importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
                 "`tensorboard` names a log folder, and writing to it needs TensorBoard: "
                 'pip install "keras-cr[tensorboard]"'
             )
         self.folder = folder
-        self._writer = None
+        self._writer: Any = None
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Writes numbers by name."""

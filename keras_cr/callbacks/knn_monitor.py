@@ -63,7 +63,7 @@ class KNNMonitor(Monitor):
         batch_size: int = 64,
         seed: int = 0,
         tensorboard: str | os.PathLike | None = None,
-    ):
+    ) -> None:
         super().__init__(every, tensorboard)
         check_positive(k=k, max_images=max_images, batch_size=batch_size)
         if image_size is not None:
@@ -76,9 +76,9 @@ class KNNMonitor(Monitor):
         if split not in ("train", "test"):
             raise ValueError(f"`split` must be 'train' or 'test'. Received: split={split!r}")
         dataset = dataset.split(split)
-        rows = stratified_subset(dataset.labels, max_images, seed)
+        rows = stratified_subset(dataset.labels, max_images, seed)  # type: ignore[arg-type]
         self.dataset = dataset.take(rows)
-        _, counts = np.unique(self.dataset.labels, return_counts=True)
+        _, counts = np.unique(self.dataset.labels, return_counts=True)  # type: ignore[call-overload]
         if len(counts) < 2 or counts.max() < 2:
             raise ValueError(
                 "`dataset` must hold two classes and two images of one of them, or nothing can be "
@@ -98,7 +98,7 @@ class KNNMonitor(Monitor):
         self.image_size, self.split, self.k = image_size, split, k
         self.batch_size = batch_size
 
-    def set_model(self, model: keras.Model):
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         encoder = find_encoder(model)
         own = getattr(encoder, "image_size", None)
@@ -111,7 +111,7 @@ class KNNMonitor(Monitor):
         self._side = sides.pop()
         self._embedder = Embedder(encoder)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         names = {f"{self.split}_top1{suffix}": field for suffix, field in _POOLINGS.items()}
         scores = dict.fromkeys(names, float("nan"))
         if self.due(epoch):
@@ -130,7 +130,7 @@ class KNNMonitor(Monitor):
             features = getattr(embeddings, field)
             scores[name] = float("nan")  # a training that diverged is not ended by its monitor
             if np.isfinite(features).all():
-                _, scores[name] = choose_k(features, self.dataset.labels, grid=(self.k,))
+                _, scores[name] = choose_k(features, self.dataset.labels, grid=(self.k,))  # type: ignore[arg-type]
         return scores
 
 

@@ -108,7 +108,7 @@ class RationaleHealth(Monitor):
         min_center_agreement: float = MIN_CENTER_AGREEMENT,
         min_embedding_std: float = MIN_EMBEDDING_STD,
         warmup: int = WARMUP,
-    ):
+    ) -> None:
         super().__init__(every, tensorboard)
         self.path = None if path is None else Path(path)
         self.warn = warn
@@ -124,15 +124,15 @@ class RationaleHealth(Monitor):
         """A line for each kind of finding, in the order they were met."""
         return list((self._found or {}).values())
 
-    def on_train_begin(self, logs: dict | None = None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self._found = None
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self._found is None:
             self._found = {}
             self._recall(epoch)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if not self.due(epoch):
             return
         values = {name: float(logs[name]) for name in COLUMNS if name in (logs or {})}

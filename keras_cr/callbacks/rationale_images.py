@@ -45,7 +45,7 @@ class RationaleImages(Monitor):
         tensorboard: str | os.PathLike | None = None,
         every: int = 1,
         titles: Sequence[str] | None = None,
-    ):
+    ) -> None:
         super().__init__(every, tensorboard)
         if path is None and tensorboard is None:
             raise ValueError(
@@ -63,15 +63,15 @@ class RationaleImages(Monitor):
         self.path = None if path is None else Path(path)
         self.titles = titles
 
-    def set_model(self, model: keras.Model):
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         self._embedder = Embedder(find_encoder(model))
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if epoch == 0:  # a resumed run has drawn this state at the end of its last epoch
             self._draw(0)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.due(epoch):
             self._draw(epoch + 1)
 

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 for a mistake that the command met, told on stderr in one line; 130
-        after Ctrl-C.
+        after Ctrl-C, 143 where a run was ended by SIGTERM.
 
     Raises:
         SystemExit: an argument is unknown, missing or malformed (status 2), or `--help` or
@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Example:
 
-    >>> main(["embed", "photos", "--preset", "cub_resnet50", "--output", "embeddings.npz"])
+    >>> main(["embed", "photos", "--preset", "demo_squeezenet", "--output", "embeddings.npz"])
+    Wrote 3 embeddings of 512 numbers to embeddings.npz.
     0
     """
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -76,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         printed = printed_to(getattr(args, "printed", None), getattr(args, "overwrite", False))
         with plain_warnings(), printed:
             args.run(args)
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        return getattr(stop, "exit_status", 130)
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             error = MemoryError(_NO_MEMORY)

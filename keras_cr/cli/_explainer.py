@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_cr._types import Images
 from keras_cr.evaluation import Embedder
 
 
@@ -13,7 +14,7 @@ class Explainer(Embedder):
         encoder: a `CommonRationaleEncoder`.
     """
 
-    def call(self, images, training: bool = False) -> dict:
+    def call(self, images: Images, training: bool = False) -> dict:
         outputs = self.encoder.encode(images)
         names = ("rationale", "detections")
         return {name: keras.ops.cast(outputs[name], "float32") for name in names}

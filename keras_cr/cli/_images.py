@@ -161,7 +161,7 @@ def unlabelled(args: argparse.Namespace, paths: list[str]) -> "FineGrainedDatase
         images=paths,
         labels=None,
         class_names=[],
-        is_train=[False] * len(paths),
+        is_train=[False] * len(paths),  # type: ignore[arg-type]
     )
 
 

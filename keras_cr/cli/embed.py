@@ -8,12 +8,16 @@ are spelled out there, such as `\\xfc`.
 
 With --shard I/N the output is a folder, in which this call makes every N-th part, a Parquet file
 of --part-size images; N calls, on one machine or many, make them all. A part is whole or not there:
-the same call again goes on with what is missing, with another N too. Parts of other images or
-another encoder are refused. keras_cr.evaluation.read_embeddings(FOLDER) joins them.
+the same call again goes on with what is missing, with another N too. Parts of other images (by
+their names and sizes) or another encoder are refused. keras_cr.evaluation.read_embeddings(FOLDER)
+joins them.
 """
 
 import argparse
+import hashlib
+import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     with whole_file(args.output) as part:
         embedding = _embed(args, Embedder(encoder), dataset, image_size, "Embedding images")
         write = WRITERS[args.output.suffix.lower()]
-        write(part, dataset.images, embedding, {"preset": args.preset, **about})
+        write(part, dataset.images, embedding, {"preset": args.preset, **about})  # type: ignore[arg-type]
     count, channels = embedding.shape
     print(f"Wrote {count} embeddings of {channels} numbers to {args.output}.")
 
@@ -105,24 +109,42 @@ def run(args: argparse.Namespace) -> None:
 def _make_parts(
     args: argparse.Namespace, embedder: "Embedder", image_size: int, about: dict[str, str]
 ) -> None:
+    import numpy as np
+
+    from keras_cr.data import UnreadableImageError
     from keras_cr.evaluation import Parts
     from keras_cr.models import encoder_fingerprint
 
+    channels = embedder.encoder.compute_output_shape((None, None, None, 3))[-1]
     found = find_images(args.images)
     paths, names = list(found), list(found.values())
     about["encoder"] = encoder_fingerprint(embedder.encoder)
+    about["sizes"] = _sizes(paths)  # names may be the same in two folders
     size = args.part_size or _PART_SIZE
     parts = Parts(args.output, names, size, about, notes={"preset": args.preset})
     missing = parts.missing(*args.shard)
     for number, part in enumerate(missing, start=1):
         dataset = unlabelled(args, [paths[row] for row in parts.rows(part)])
-        dataset, _ = checked(dataset, args)
+        try:
+            dataset, _ = checked(dataset, args)
+        except UnreadableImageError as error:
+            if not args.skip_bad:
+                raise
+            print(f"Part {part} is empty: {error}", file=sys.stderr)
+            parts.write(part, [], np.zeros((0, channels), "float32"))
+            continue
         title = f"Embedding images, part {number} of {len(missing)}"
-        parts.write(part, dataset.images, _embed(args, embedder, dataset, image_size, title))
+        parts.write(part, dataset.images, _embed(args, embedder, dataset, image_size, title))  # type: ignore[arg-type]
     own = len(range(args.shard[0] - 1, len(parts), args.shard[1]))
     left = len(parts.missing())
     told = f"{left} of {len(parts)} are missing yet" if left else f"all {len(parts)} are there"
     print(f"Wrote {len(missing)} of {own} parts to {args.output}; {told}.")
+
+
+def _sizes(paths: list[str]) -> str:
+    """A digest of the files' sizes, in their order."""
+    sizes = ",".join(str(os.stat(path).st_size) for path in paths)
+    return hashlib.sha256(sizes.encode()).hexdigest()
 
 
 def _embed(

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         evaluation = evaluate_features(features, protocols, args.seed, rule)
         evaluation.metrics["protocol"]["skipped_images"] = len(skipped)
         if output:
-            write(folder, evaluation, args)
+            write(folder, evaluation, args)  # type: ignore[arg-type]
     print(_json(evaluation.metrics) if args.json else summary(evaluation.metrics, args.preset))
     if output and not args.json:
         print(f"Wrote {output}.")
@@ -150,7 +150,7 @@ def _aircraft(data_dir: str) -> "FineGrainedDataset":
 READERS = {"cub": _cub, "cars": _cars, "aircraft": _aircraft, "folder": _folder}
 
 
-def _protocols(args: argparse.Namespace) -> tuple[str, ...]:
+def _protocols(args: argparse.Namespace) -> tuple[str, ...]:  # type: ignore[return]
     from keras_cr.evaluation.protocols import check_protocols
 
     try:

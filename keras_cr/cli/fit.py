@@ -129,7 +129,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
     check_replaceable(output.resolve())
 
 
-def _options(args: argparse.Namespace) -> dict:
+def _options(args: argparse.Namespace) -> dict:  # type: ignore[return]
     from keras_cr.rationale.options import pairs, typed_options
 
     try:

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     folder = _folder(args)
     names = names if folder else dataset.images
     if args.update and exists:
-        index, told = _updated(args, encoder, image_size, dataset, names, folder)
+        index, told = _updated(args, encoder, image_size, dataset, names, folder)  # type: ignore[arg-type]
     else:
         from keras_cr.search import Index
 
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
         index = Index.build(
             encoder,
             dataset,
-            names=names,
+            names=names,  # type: ignore[arg-type]
             image_size=image_size,
             batch_size=args.batch_size,
             preset=_preset(args.preset),

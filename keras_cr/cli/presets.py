@@ -129,10 +129,10 @@ def _info(args: argparse.Namespace) -> None:
         if folder is None:
             raise
         entry = None
-    found = {"card": None if entry is None else dict(vars(entry))}
+    found: dict[str, Any] = {"card": None if entry is None else dict(vars(entry))}
     if folder or (entry and entry.folder):
         place = folder or entry.folder
-        found |= {"folder": str(place), "preset": read_manifest(Located(place, args.preset))}
+        found |= {"folder": str(place), "preset": read_manifest(Located(place, args.preset))}  # type: ignore[arg-type]
     if args.json:
         print(json.dumps(found, indent=2))
     else:

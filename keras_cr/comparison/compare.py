@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -144,13 +145,22 @@ class Comparison:
         return comparison
 
 
-def compare(settings: Settings, read: ReadDataset, **options) -> dict:
+def compare(settings: Settings, read: ReadDataset, **options: Any) -> dict:
     """Trains every arm with every seed and compares them; what is done already is not run again.
 
     A comparison that was stopped goes on, at its last whole epoch, when it is started with the
     same arguments.
 
-    Arguments and errors are those of `Comparison.prepare`; returns what comparison.json holds.
+    Args:
+        settings: what all arms share.
+        read: takes `settings.data_dir` and returns the data set.
+        **options: as for `Comparison.prepare`: `arms`, `seeds`, `output`, ...
+
+    Returns:
+        What comparison.json holds.
+
+    Raises:
+        ValueError, OSError, ImportError: as `Comparison.prepare`.
 
     Example:
 
@@ -186,7 +196,7 @@ def _settings_of(arm: Arm, seed: int, settings: Settings, output: Path) -> Setti
     folder = output / arm.name / f"seed-{seed}"
     begun = (folder / "config.json").is_file()
     own = {"seed": seed, "output": str(folder), "resume": begun}
-    settings = dataclasses.replace(settings, **arm.changes, **own)
+    settings = dataclasses.replace(settings, **arm.changes, **own)  # type: ignore[arg-type]
     if (config := read_config(folder, settings)) is not None:
         if changed := changed_settings(config, settings):
             raise ValueError(
@@ -212,7 +222,7 @@ def _shared(settings: Settings, build_backbone: Callable[[], keras.Model] | None
 
 def _finished(settings: Settings) -> Result | None:
     """What a run left, if it is whole and was evaluated by every protocol wanted now."""
-    folder = Path(settings.output)
+    folder = Path(settings.output)  # type: ignore[arg-type]
     if not (folder / "metrics.json").is_file():
         return None
     result = Result.read(folder)

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from typing import Any
 
 from keras_cr.comparison.arms import ARMS, Arm, arm_of
 from keras_cr.evaluation import CONTROLS
@@ -36,7 +37,7 @@ def parse_comparison(
     Raises:
         SystemExit: a flag is unknown or its value can't be; the message says which.
     """
-    dataset = {"choices": tuple(recipes), "default": next(iter(recipes))}
+    dataset: dict[str, Any] = {"choices": tuple(recipes), "default": next(iter(recipes))}
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--dataset", **dataset)  # decides the other flags' defaults
     recipe = dict(recipes[early.parse_known_args(argv)[0].dataset])

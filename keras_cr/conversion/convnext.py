@@ -90,7 +90,7 @@ def _build(shapes: Shapes, facts: Facts) -> ConvNeXt:
     version = 2 if "stages.0.blocks.0.mlp.grn.weight" in shapes else 1
     kind = "convnext" if version == 1 else "convnextv2"
     doubled = tuple(widths[0] * 2**stage for stage in range(len(widths)))
-    size = _SIZES.get((depths, widths[0])) if widths == doubled else None
+    size = _SIZES.get((depths, widths[0])) if widths == doubled else None  # type: ignore[arg-type]
     return ConvNeXt(
         depths,
         widths,
@@ -99,7 +99,7 @@ def _build(shapes: Shapes, facts: Facts) -> ConvNeXt:
         normalized="norm.weight" in shapes,
         seed=0,
         name=f"{kind}_{size}" if size else kind,
-        **facts.normalization,
+        **facts.normalization,  # type: ignore[arg-type]
     )
 
 

@@ -42,7 +42,7 @@ def _build(shapes: Shapes, facts: Facts) -> ResNet:
         inner, each = shapes["layer1.0.conv2.weight"][:2]
         groups = inner // each
         group_width = each * 64 // width
-    name = _NAMES.get((blocks, bottleneck, groups, group_width)) if width == 64 else None
+    name = _NAMES.get((blocks, bottleneck, groups, group_width)) if width == 64 else None  # type: ignore[arg-type]
     return ResNet(
         blocks,
         bottleneck,
@@ -52,7 +52,7 @@ def _build(shapes: Shapes, facts: Facts) -> ResNet:
         group_width=group_width,
         seed=0,
         name=name or "resnet",
-        **facts.normalization,
+        **facts.normalization,  # type: ignore[arg-type]
     )
 
 

@@ -4,13 +4,15 @@ import numbers
 import os
 import reprlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_cr._numbers import as_sides, as_whole
+from keras_cr._types import StrPath
 
 
-def whole(name: str, value, least: int = 1) -> int:
+def whole(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int of `least` or more; NumPy's integers are taken, booleans are not.
 
     Raises:
@@ -23,7 +25,7 @@ def whole(name: str, value, least: int = 1) -> int:
     return number
 
 
-def image_side(value, name: str = "image_size", least: int = 1) -> int:
+def image_side(value: Any, name: str = "image_size", least: int = 1) -> int:
     """The side of square images in pixels, of a number or a pair of equal ones.
 
     Raises:
@@ -40,7 +42,7 @@ def image_side(value, name: str = "image_size", least: int = 1) -> int:
     return whole(name, sides[0], least)
 
 
-def real(name: str, value) -> float:
+def real(name: str, value: Any) -> Any:
     """`value`, a number of Python or NumPy.
 
     Raises:
@@ -51,7 +53,7 @@ def real(name: str, value) -> float:
     return value
 
 
-def folder_path(value, name: str = "data_dir") -> Path:
+def folder_path(value: StrPath, name: str = "data_dir") -> Path:
     """`value` as a path, `~` resolved, whether there is anything or not.
 
     Raises:

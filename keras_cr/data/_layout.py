@@ -131,13 +131,13 @@ def layout_of(root: Path, walk: Walk) -> Layout:
             "`train`, or rename the others if they are classes."
         )
     if not deep:
-        return Layout(splits, has_classes=False)
+        return Layout(splits, has_classes=False)  # type: ignore[arg-type]
     if flat := [folder for folder in named if folder not in deep]:
         raise ValueError(
             f"data_dir: {_names(flat)} in {_quoted(root)} holds no class folder, beside "
             f"{_names(deep)}; sort its images into class folders, or move it away."
         )
-    return Layout(splits)
+    return Layout(splits)  # type: ignore[arg-type]
 
 
 def class_images(root: Path, walk: Walk, prefix: str = "") -> dict[str, list[str]]:

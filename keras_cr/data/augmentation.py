@@ -152,7 +152,7 @@ class Augmentation:
 
         Example:
 
-        >>> views = two_views(train, 224, 128, augmentation=Augmentation.byol())
+        >>> views = two_views(train, 224, 32, augmentation=Augmentation.byol())
         """
         query = cls(scale=(0.08, 1.0), saturation=0.2, kernel=0.1, blur=1.0)
         return query, dataclasses.replace(query, blur=0.1, solarize=0.2)
@@ -164,7 +164,7 @@ class Augmentation:
         BYOL's, but for a larger least crop and a blur without a limit of its kernel.
         """
         pair = cls.byol()
-        return tuple(dataclasses.replace(each, scale=(0.14, 1.0), kernel=None) for each in pair)
+        return tuple(dataclasses.replace(each, scale=(0.14, 1.0), kernel=None) for each in pair)  # type: ignore[return-value]
 
     @classmethod
     def lejepa(cls) -> "Augmentation":
@@ -175,7 +175,7 @@ class Augmentation:
         """Draws one view of one image; usable in a graph.
 
         Args:
-            image: (H, W, 3) uint8 RGB image.
+            image: (H, W, 3), uint8, RGB 0..255.
             image_size: Side of the view in pixels.
             seed: Two integers; the view is a function of them and the image.
 
@@ -237,7 +237,7 @@ class Augmentation:
         """Makes the view that `plan`, without leading axes, describes; else as `apply`.
 
         Args:
-            image: As for `apply`.
+            image: (H, W, 3), uint8, RGB 0..255.
             image_size: As for `apply`.
             plan: From `plan`.
             change: What is done to the crop before its colours are changed, from it and its

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_cr._types import Array
 from keras_cr.data._arguments import real, whole
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import in_batches, whole_image
@@ -49,7 +50,7 @@ class BackgroundSwap:
 
     >>> batches = image_batches(train, 224, 64, crop=False)
     >>> maps = np.concatenate([encoder.encode(each)["rationale"] for each in batches])
-    >>> two_views(train, 224, 128, backgrounds=BackgroundSwap(maps))
+    >>> two_views(train, 224, 32, backgrounds=BackgroundSwap(maps))
     """
 
     maps: np.ndarray
@@ -80,7 +81,7 @@ class BackgroundSwap:
             raise ValueError(f"views: must be some of {VIEWS}; received {self.views!r}.")
         whole("max_donors", self.max_donors, least=2)
 
-    def alpha(self, maps) -> tf.Tensor:
+    def alpha(self, maps: Array) -> tf.Tensor:
         """How much of each pixel is the object's: (..., h, w) maps -> (..., 4 h, 4 w), 0..1."""
         maps = tf.convert_to_tensor(maps)
         size = [_FINER * side for side in maps.shape[-2:]]

@@ -147,7 +147,7 @@ def _dataset(names_file: Path, parts: list[_Part]) -> FineGrainedDataset:
     check_classes(labels, class_names, names_file)
     return FineGrainedDataset(
         name=_NAME,
-        images=[path for part in parts for path in part.images],
+        images=[path for part in parts for path in part.images],  # type: ignore[misc]
         labels=labels,
         class_names=class_names,
         is_train=np.concatenate([part.is_train for part in parts]),

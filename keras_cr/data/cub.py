@@ -95,7 +95,7 @@ def read_cub(
         labels=label_of,
         class_names=class_names,
         is_train=np.array([is_train[i] for i in ids], dtype=bool),
-        boxes=boxes and np.array([boxes[i] for i in ids], dtype="float32"),
+        boxes=boxes and np.array([boxes[i] for i in ids], dtype="float32"),  # type: ignore[arg-type]
         masks=_masks(root, [names[i] for i in ids], segmentations_dir),
     )
 
@@ -131,7 +131,7 @@ def download_cub(
         fetch(archive, "caltech_birds2011", data_dir) if archive else None
         for archive in (images, segmentations)
     ]
-    return read_cub(extracted[0], extracted[1] and extracted[1] / "segmentations")
+    return read_cub(extracted[0], extracted[1] and extracted[1] / "segmentations")  # type: ignore[arg-type]
 
 
 def _flag(text: str) -> bool:

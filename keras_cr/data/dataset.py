@@ -115,6 +115,15 @@ class FineGrainedDataset:
         object.__setattr__(self, field, value)
 
     def need_labels(self, argument: str, why: str) -> None:
+        """Refuses a data set without labels.
+
+        Args:
+            argument: what the error calls the data set.
+            why: what labels are needed for.
+
+        Raises:
+            ValueError: there are none.
+        """
         if self.labels is None:
             raise ValueError(f"{argument}: {self.name!r} has no labels, so {why}; give it labels.")
 
@@ -198,7 +207,7 @@ class FineGrainedDataset:
         self.need_labels("fraction", "a share of each class can't be held out")
         train = self.split("train")
         kept = np.ones(len(train), dtype=bool)
-        for label in np.unique(train.labels):
+        for label in np.unique(train.labels):  # type: ignore[arg-type]
             rows = np.flatnonzero(train.labels == label)
             if len(rows) == 1:
                 raise ValueError(
@@ -229,7 +238,7 @@ class FineGrainedDataset:
 
         Example:
 
-        >>> few = read_cub("CUB_200_2011").few_labels(0.1)
+        >>> few = train.few_labels(0.1)
         """
         seed = whole("seed", seed, least=0)
         if not 0 < real("fraction", fraction) <= 1:
@@ -259,7 +268,7 @@ class FineGrainedDataset:
 
         Example:
 
-        >>> disjoint = read_cub("CUB_200_2011").split_classes()
+        >>> disjoint = dataset.split_classes()
         """
         self.need_labels("num_train", "there are no classes to split by")
         if num_train is None:
@@ -270,7 +279,7 @@ class FineGrainedDataset:
                 f"of {self.name!r}; received {num_train}."
             )
         name = f"{self.name} (classes 1-{num_train} train)"
-        return dataclasses.replace(self, name=name, is_train=self.labels < num_train)
+        return dataclasses.replace(self, name=name, is_train=self.labels < num_train)  # type: ignore[arg-type]
 
 
 def _integers(labels) -> np.ndarray:

@@ -69,7 +69,7 @@ class UnreadableImageError(ValueError):
         """The error about a single file; where there is none, a FileNotFoundError as well."""
         kind = MissingImageError if fault in (MISSING, BROKEN_LINK) else cls
         error = kind(f"{printable(path)}: {fault}; repair or remove it.")
-        error.fault = fault
+        error.fault = fault  # type: ignore[assignment]
         return error
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -218,7 +219,7 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
         raise ValueError(f"paths: must be a sequence of files; received one, {str(paths)!r}.")
     image_size = image_side(image_size)
     images = np.empty((len(paths), image_size, image_size, 3), "uint8")
-    for image, path in zip(images, map(os.fspath, paths), strict=True):
+    for image, path in zip(images, map(os.fspath, paths), strict=True):  # type: ignore[arg-type]
         try:
             pixels = resize_and_crop(load_image(path), image_size)
         except UnreadableImageError as error:
@@ -265,7 +266,7 @@ def geometry(shape: tf.Tensor, image_size: int, crop: bool = True) -> tuple[tf.T
     return size, (size - image_size) // 2
 
 
-def in_batches(dataset, function, batch_size: int) -> tf.data.Dataset:
+def in_batches(dataset: Any, function: Callable[..., Any], batch_size: int) -> tf.data.Dataset:
     """Batches of what a function makes of each position, in order."""
     positions = tf.data.Dataset.range(len(dataset))
     images = positions.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -159,7 +159,7 @@ def _read_one(
     try:
         data = read_file(path, max_pixels)
     except UnreadableImageError as error:
-        return None, [Finding("unreadable", error.fault, path)], notes
+        return None, [Finding("unreadable", error.fault, path)], notes  # type: ignore[arg-type]
     if fault := data_fault(data, crop_bottom, max_pixels=max_pixels):
         kind, text = fault
         if kind == "broken":

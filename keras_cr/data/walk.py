@@ -46,7 +46,7 @@ class Walk:
     >>> paths = walk.images("photos")
     """
 
-    def __init__(self, root: str | os.PathLike):
+    def __init__(self, root: str | os.PathLike) -> None:
         self.passed_over: list[PassedOver] = []
         self._owners: dict[tuple[int, int], tuple[str, str | None]] = {}
         self.claim(root)
@@ -96,8 +96,8 @@ class Walk:
     def loose_images(self, folder: str | os.PathLike) -> list[str]:
         """The image files in a folder itself, sorted."""
         with os.scandir(folder) as entries:
-            files = [entry for entry in entries if not is_hidden(entry.name) and not _leads(entry)]
-        return sorted(entry.path for entry in files if self._is_image(entry))
+            files = [entry for entry in entries if not is_hidden(entry.name) and not _leads(entry)]  # type: ignore[arg-type]
+        return sorted(entry.path for entry in files if self._is_image(entry))  # type: ignore[misc]
 
     def _search(
         self, root: str | os.PathLike, owner: str | None

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
+
 WORKING_ENTRIES = 2**24  # similarities held at once: about 20 bytes each, so about 340 MB
 
 
-def check_features(features, name: str) -> np.ndarray:
+def check_features(features: ArrayLike, name: str) -> np.ndarray:
     """Returns `features` as a contiguous float32 array (N, C).
 
     Raises:
@@ -28,7 +30,9 @@ def check_features(features, name: str) -> np.ndarray:
     return features
 
 
-def check_labels(labels, features: np.ndarray, name: str, features_name: str) -> np.ndarray:
+def check_labels(
+    labels: ArrayLike, features: np.ndarray, name: str, features_name: str
+) -> np.ndarray:
     """Returns `labels` as an array (N,), one an image and of at least two classes.
 
     Raises:
@@ -48,7 +52,9 @@ def check_labels(labels, features: np.ndarray, name: str, features_name: str) ->
     return labels
 
 
-def check_split(train_x, train_y, test_x, test_y) -> tuple[np.ndarray, ...]:
+def check_split(
+    train_x: ArrayLike, train_y: ArrayLike, test_x: ArrayLike, test_y: ArrayLike
+) -> tuple[np.ndarray, ...]:
     """Returns the checked (train_x, train_y, test_x, test_y); classes are counted on train.
 
     Raises:

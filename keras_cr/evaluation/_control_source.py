@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_cr._types import Tensor
 from keras_cr.evaluation.features import Features
 from keras_cr.evaluation.localization import foreground_cells
 from keras_cr.layers import RationaleBranch
@@ -24,7 +25,7 @@ class Source:
         ValueError: the features did not come from an encoder.
     """
 
-    def __init__(self, features: Features, seed: int, max_images: int):
+    def __init__(self, features: Features, seed: int, max_images: int) -> None:
         if features.embedder is None:
             raise ValueError(
                 "`features` must come from `extract`: controls pool the encoder's feature maps, "
@@ -52,7 +53,7 @@ class Source:
             start += len(maps)
 
     @property
-    def train_maps(self):
+    def train_maps(self) -> Tensor:
         """Feature maps of the training images a branch is fitted to, see `HeldMaps.all`."""
         if "maps" not in self._kept:
             held = HeldMaps()

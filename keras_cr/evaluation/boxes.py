@@ -6,13 +6,14 @@ import keras
 import numpy as np
 
 from keras_cr._numbers import square_side
+from keras_cr._types import Array
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DEFAULT_THRESHOLD = 0.5
 _CHUNK = 64  # maps enlarged at once
 
 
-def map_boxes(maps: np.ndarray, image_size: int, threshold: float = DEFAULT_THRESHOLD):
+def map_boxes(maps: np.ndarray, image_size: int, threshold: float = DEFAULT_THRESHOLD) -> Array:
     """The tight box around the largest region that a map marks, for each map.
 
     A map is enlarged bilinearly to the image; the region is the largest connected one (sides and
@@ -48,7 +49,15 @@ def foreground_boxes(foreground: np.ndarray) -> np.ndarray:
 
 
 def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes, row by row: two (N, 4) of x, y, width, height -> (N,)."""
+    """Intersection over union of boxes, row by row.
+
+    Args:
+        boxes: (N, 4), x, y, width and height.
+        others: (N, 4), as many, in the same unit.
+
+    Returns:
+        (N,), in 0..1.
+    """
     boxes, others = np.asarray(boxes, "float64"), np.asarray(others, "float64")
     low = np.maximum(boxes[:, :2], others[:, :2])
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:])

@@ -3,12 +3,13 @@
 import numpy as np
 
 from keras_cr._optional import scikit_learn
+from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_features, check_labels, normalize
 
 RESTARTS = 4
 
 
-def clustering(embeddings, labels, seed: int = 0) -> dict[str, float | int]:
+def clustering(embeddings: ArrayLike, labels: ArrayLike, seed: int = 0) -> dict[str, float | int]:
     """NMI and adjusted Rand index of k-means with as many clusters as there are classes.
 
     scikit-learn's KMeans on L2-normalised embeddings, the best of four starts by its own objective;

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_cr._progress import Verbose, reading
+from keras_cr._types import Images
 from keras_cr.models.on_replicas import EncoderModel
 from keras_cr.models.streams import checked_batches
 
@@ -51,7 +52,7 @@ class Embedder(EncoderModel):
     >>> train, test = embedder.embed(train_batches), embedder.embed(test_batches)
     """
 
-    def __init__(self, encoder: keras.Model):
+    def __init__(self, encoder: keras.Model) -> None:
         if not callable(getattr(encoder, "encode", None)):
             raise ValueError(
                 "`encoder` must have a method encode(images), as a CommonRationaleEncoder; "
@@ -61,7 +62,7 @@ class Embedder(EncoderModel):
         super().__init__(encoder)
         self.built = encoder.built
 
-    def call(self, images, training: bool = False) -> dict:
+    def call(self, images: Images, training: bool = False) -> dict:
         outputs = self.encoder.encode(images)
         return {name: keras.ops.cast(outputs[name], "float32") for name in _OUTPUTS}
 
@@ -102,5 +103,15 @@ def embed(
     batch_size: int = 64,
     verbose: Verbose = "auto",
 ) -> Embeddings:
-    """Embeds images with `encoder`; see `Embedder`, which several calls can share."""
+    """Embeds images with an encoder; several calls can share an `Embedder`.
+
+    Args:
+        encoder: a `CommonRationaleEncoder`.
+        images: RGB 0..255, `(N, H, W, 3)`, or an iterable of batches; as for `Embedder.embed`.
+        batch_size: images at a time, where `images` is no iterable of batches.
+        verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
+
+    Raises:
+        ValueError: as `Embedder.embed`.
+    """
     return Embedder(encoder).embed(images, batch_size, verbose)

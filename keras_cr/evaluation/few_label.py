@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_split
 from keras_cr.evaluation.linear_probe import fit_linear_probe
 from keras_cr.models.logistic_regression import stratified_part
@@ -13,10 +14,10 @@ DRAWS = 3
 
 
 def few_label(
-    train_x,
-    train_y,
-    test_x,
-    test_y,
+    train_x: ArrayLike,
+    train_y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
     shares: Sequence[float] = SHARES,
     draws: int = DRAWS,
     seed: int = 0,
@@ -59,7 +60,7 @@ def few_label(
             "images": len(y),
             "each": each,
         }
-    return result
+    return result  # type: ignore[return-value]
 
 
 def _drawn(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_split
 from keras_cr.evaluation.nearest import nearest
 
@@ -11,10 +12,10 @@ GRID = (1, 3, 5, 10, 20, 50)
 
 
 def knn(
-    train_x,
-    train_y,
-    test_x,
-    test_y,
+    train_x: ArrayLike,
+    train_y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
     k: int | None = None,
     grid: Sequence[int] = GRID,
     chunk_size: int | None = None,
@@ -49,7 +50,10 @@ def knn(
 
 
 def choose_k(
-    features, labels, grid: Sequence[int] = GRID, chunk_size: int | None = None
+    features: ArrayLike,
+    labels: ArrayLike,
+    grid: Sequence[int] = GRID,
+    chunk_size: int | None = None,
 ) -> tuple[int, float]:
     """The k of `grid` with the best leave-one-out accuracy, and that accuracy.
 
@@ -62,10 +66,10 @@ def choose_k(
     Raises:
         ValueError: if no value is left.
     """
-    possible = sorted(k for k in set(grid) if 1 <= k < len(features))
+    possible = sorted(k for k in set(grid) if 1 <= k < len(features))  # type: ignore[arg-type]
     if not possible:
         raise ValueError(
-            f"`grid` must hold a k from 1 to {len(features) - 1}, one less than the number of "
+            f"`grid` must hold a k from 1 to {len(features) - 1}, one less than the number of "  # type: ignore[arg-type]
             f"training images; received {tuple(grid)}."
         )
     labels = np.asarray(labels)
@@ -75,7 +79,9 @@ def choose_k(
     return best, scores[best]
 
 
-def predict_knn(train_x, train_y, test_x, k: int, chunk_size: int | None = None) -> np.ndarray:
+def predict_knn(
+    train_x: ArrayLike, train_y: ArrayLike, test_x: ArrayLike, k: int, chunk_size: int | None = None
+) -> np.ndarray:
     """The class of each test image by the vote of its `k` nearest; see `knn`.
 
     Returns:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_split, normalize
 from keras_cr.models.logistic_regression import (
     GRID,
@@ -15,10 +16,10 @@ from keras_cr.models.logistic_regression import (
 
 
 def linear_probe(
-    train_x,
-    train_y,
-    test_x,
-    test_y,
+    train_x: ArrayLike,
+    train_y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
     seed: int = 0,
     grid: Sequence[float] = GRID,
     held_out: float = HELD_OUT,
@@ -72,8 +73,8 @@ class LinearProbe:
 
 
 def fit_linear_probe(
-    train_x,
-    train_y,
+    train_x: ArrayLike,
+    train_y: ArrayLike,
     seed: int = 0,
     grid: Sequence[float] = GRID,
     held_out: float = HELD_OUT,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
 from keras_cr.attribution import center_prior
 from keras_cr.evaluation.boxes import (
     DEFAULT_THRESHOLD,
@@ -21,7 +22,7 @@ HIT = 0.5  # a box is found where its IoU reaches this
 
 
 def localization(
-    rationale,
+    rationale: ArrayLike,
     foreground: np.ndarray | Iterable,
     thresholds: Mapping[str, float] | None = None,
 ) -> dict:
@@ -96,7 +97,7 @@ def localization(
     }
 
 
-def energy(maps, cells) -> dict[str, float]:
+def energy(maps: ArrayLike, cells: ArrayLike) -> dict[str, float]:
     """`energy` and `energy_ratio` as in `localization`, of maps at the foreground's own resolution.
 
     Args:
@@ -150,7 +151,7 @@ def _energy(maps: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return (maps * cells).sum(axis=(1, 2)) / maps.sum(axis=(1, 2))
 
 
-def box_thresholds(rationale, foreground: np.ndarray | Iterable) -> dict[str, float]:
+def box_thresholds(rationale: ArrayLike, foreground: np.ndarray | Iterable) -> dict[str, float]:
     """The thresholds of `localization` with the best mean IoU, for the map and the centre prior.
 
     To be asked on training images: the rationale and its control get the same chance.

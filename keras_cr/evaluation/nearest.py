@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_features, check_same_width, normalize, ranking_keys
 
 
-def nearest(queries, gallery=None, k: int = 5, chunk_size: int | None = None) -> np.ndarray:
+def nearest(
+    queries: ArrayLike, gallery: ArrayLike | None = None, k: int = 5, chunk_size: int | None = None
+) -> np.ndarray:
     """Finds the `k` nearest of `gallery` for every query by cosine similarity.
 
     Equal similarities are ranked by index.
@@ -30,7 +33,7 @@ def nearest(queries, gallery=None, k: int = 5, chunk_size: int | None = None) ->
     """
     queries = check_features(queries, "queries")
     alone = gallery is None
-    gallery = queries if alone else check_features(gallery, "gallery")
+    gallery = queries if alone else check_features(gallery, "gallery")  # type: ignore[arg-type]
     check_same_width(queries, gallery, "queries", "gallery")
     found = len(gallery) - alone
     if not 1 <= k <= found:

@@ -1,6 +1,7 @@
 """Differences of two encoders on the same test images, over several training seeds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def spread(values: Sequence[float]) -> dict[str, float | int | None]:
     Example:
 
     >>> spread([0.70, 0.74])
-    {'mean': 0.72, 'std': 0.0283, 'n': 2}
+    {'mean': 0.72, 'std': 0.0282..., 'n': 2}
     """
     values = np.asarray(values, "float64")
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
@@ -33,7 +34,7 @@ def spread(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def paired_bootstrap(
-    differences,
+    differences: Any,
     draws: int = DRAWS,
     confidence: float = CONFIDENCE,
     seed: int = 0,

@@ -118,8 +118,8 @@ def read_embeddings(folder: str | os.PathLike) -> tuple[list[str], np.ndarray]:
         The images' paths, in the order of the list, and their embeddings `(N, C)`, float32.
 
     Raises:
-        ValueError: parts are missing, or not of one list and one encoder.
-        OSError: a part is damaged.
+        ValueError: parts are missing, damaged, or not of one list and one encoder.
+        OSError: a part can't be read.
         ImportError: pyarrow is not installed.
     """
     folder = Path(folder)
@@ -129,23 +129,19 @@ def read_embeddings(folder: str | os.PathLike) -> tuple[list[str], np.ndarray]:
     of_all = _said_by(files[0])
     for file in files:
         _check_same(file, of_all)
-    images, size = int(of_all["images"]), int(of_all["images_a_part"])
-    wanted = Parts(folder, range(images), size, {})  # for their paths alone
+    try:
+        images, size = int(of_all["images"]), int(of_all["images_a_part"])
+        wanted = Parts(folder, range(images), size, {})  # type: ignore[arg-type]  # for their paths alone
+    except (KeyError, ValueError) as error:
+        raise _damaged(files[0]) from error
     missing = [path.name for path in map(wanted.path, range(len(wanted))) if not path.exists()]
     if missing:
         raise ValueError(
             f"`folder`: {len(missing)} of {len(wanted)} parts are missing in "
             f"{printable(str(folder))!r}, {missing[0]} for one; embed what is left."
         )
-    _, parquet = pyarrow_parquet()
-    tables = [parquet.read_table(file) for file in files]
-    paths = [path for table in tables for path in table["path"].to_pylist()]
-    channels = tables[0].schema.field("embedding").type.list_size
-    vectors = [
-        table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        for table in tables
-    ]
-    return paths, np.concatenate(vectors).reshape(-1, channels)
+    paths, vectors = zip(*map(_read, files), strict=True)
+    return [path for each in paths for path in each], np.concatenate(vectors)
 
 
 def write_parquet(
@@ -157,7 +153,8 @@ def write_parquet(
         pyarrow.array(embedding.reshape(-1)), embedding.shape[1]
     )
     table = pyarrow.table({"path": list(map(printable, paths)), "embedding": vectors})
-    parquet.write_table(table.replace_schema_metadata(dict(about)), path)
+    table = table.replace_schema_metadata(dict(about))
+    parquet.write_table(table, path, write_page_checksum=True)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -178,10 +175,38 @@ def _said_by(file: Path) -> dict[str, str]:
         said = parquet.read_schema(file).metadata or {}
         said = {key.decode(): value.decode() for key, value in said.items()}
         return {name: said[name] for name in said[_OF_ALL].split(",")}
-    except (pyarrow.ArrowException, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"`folder`: {printable(str(file))!r} is damaged, or no part of embeddings; remove it."
-        ) from error
+    except _unreadable(pyarrow) as error:
+        raise _damaged(file) from error
+
+
+def _read(file: Path) -> tuple[list[str], np.ndarray]:
+    """The paths and embeddings of a part.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    pyarrow, parquet = pyarrow_parquet()
+    try:
+        table = parquet.read_table(file, page_checksum_verification=True)
+        vectors = table["embedding"].combine_chunks()
+        channels = vectors.type.list_size
+        return table["path"].to_pylist(), vectors.flatten().to_numpy(zero_copy_only=False).reshape(
+            -1, channels
+        )
+    except _unreadable(pyarrow) as error:
+        raise _damaged(file) from error
+
+
+def _unreadable(pyarrow) -> tuple[type[Exception], ...]:
+    """What pyarrow raises for a file that is cut off, changed or of something else."""
+    return (pyarrow.ArrowException, KeyError, ValueError, AttributeError, OSError)
+
+
+def _damaged(file: Path) -> ValueError:
+    return ValueError(
+        f"`folder`: {printable(str(file))!r} is damaged, or no part of embeddings; remove it, and "
+        "embed what is left."
+    )
 
 
 def _check_same(file: Path, of_all: Mapping[str, str]) -> None:

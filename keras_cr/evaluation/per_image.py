@@ -46,6 +46,9 @@ def write_per_image(evaluation: Evaluation, path: str | os.PathLike) -> Path:
 def read_per_image(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
     """Reads what `write_per_image` wrote.
 
+    Args:
+        path: the file.
+
     Returns:
         {pooling: {column: array, a row a test image}}; numbers as float64, `image` as text.
 

@@ -35,7 +35,7 @@ def records(metrics: dict) -> list[dict]:
 
     Example:
 
-    >>> pandas.DataFrame(records(metrics))
+    >>> rows = records(metrics)  # pandas.DataFrame(rows) makes a table of them
     """
     stated = metrics["protocol"]
     own, rows = stated["pooling"], []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import (
     check_features,
     check_labels,
@@ -16,10 +17,10 @@ KS = (1, 2, 4, 5, 8)
 
 
 def retrieval(
-    embeddings,
-    labels,
-    gallery=None,
-    gallery_labels=None,
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    gallery: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
     ks: Sequence[int] = KS,
     chunk_size: int | None = None,
 ) -> dict[str, float | int]:
@@ -72,7 +73,11 @@ def summarize_retrieval(
 
 
 def retrieval_per_query(
-    embeddings, labels, gallery=None, gallery_labels=None, chunk_size: int | None = None
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    gallery: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
+    chunk_size: int | None = None,
 ) -> dict[str, np.ndarray]:
     """What `retrieval` averages, for each query.
 
@@ -95,8 +100,8 @@ def retrieval_per_query(
     if alone:
         gallery, gallery_labels = embeddings, labels
     else:
-        gallery = check_features(gallery, "gallery")
-        gallery_labels = check_labels(gallery_labels, gallery, "gallery_labels", "gallery")
+        gallery = check_features(gallery, "gallery")  # type: ignore[arg-type]
+        gallery_labels = check_labels(gallery_labels, gallery, "gallery_labels", "gallery")  # type: ignore[arg-type]
         check_same_width(embeddings, gallery, "embeddings", "gallery")
     names, classes = np.unique(np.concatenate([labels, gallery_labels]), return_inverse=True)
     classes, found_classes = classes[: len(labels)], classes[len(labels) :]

@@ -1,6 +1,7 @@
 """The linear probe of the authors' release: a linear layer trained by SGD on augmented images."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,7 +70,7 @@ def sgd_probe(
     return predictions
 
 
-def augmented_batches(features, seed: int = 0) -> Callable[[int], Iterator[Batch]]:
+def augmented_batches(features: Any, seed: int = 0) -> Callable[[int], Iterator[Batch]]:
     """The training images of `Features` under random crops and flips, embedded anew each epoch.
 
     Args:

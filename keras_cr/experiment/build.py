@@ -61,12 +61,12 @@ def build_encoder(
         )
     else:
         try:
-            return encoder_from(init, settings.num_detectors, **options)
+            return encoder_from(init, settings.num_detectors, **options)  # type: ignore[arg-type]
         except (ValueError, ImportError):
             if (converted := _converted(init, settings.image_size)) is None:
                 raise
             backbone = with_precision(converted, settings.precision)
-    return encoder_on(backbone, settings.num_detectors, **options)
+    return encoder_on(backbone, settings.num_detectors, **options)  # type: ignore[arg-type]
 
 
 def _converted(handle: str, image_size: int) -> keras.Model | None:
@@ -131,7 +131,7 @@ def check_objective(settings: Settings, train: FineGrainedDataset) -> None:
 
 def _classes(kind: type, train: FineGrainedDataset) -> dict[str, int]:
     """The argument of an objective or a task that learns from labels."""
-    return {"num_classes": train.num_classes} if kind.labels else {}
+    return {"num_classes": train.num_classes} if kind.labels else {}  # type: ignore[attr-defined]
 
 
 def build_optimizer(settings: Settings, num_images: int) -> keras.Optimizer:

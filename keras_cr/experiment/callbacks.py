@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_cr._types import Logs
 from keras_cr.callbacks import KNNMonitor, RationaleHealth, RationaleImages
 from keras_cr.callbacks._history import write_history
 from keras_cr.data import FineGrainedDataset, image_batches
@@ -40,7 +41,7 @@ class Checkpoint(keras.callbacks.Callback):
         reached: Reached | None = None,
         every: str | None = None,
         signals: Signals | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.folder, self.steps = folder, steps
         self.signals = signals or Signals()
@@ -49,14 +50,14 @@ class Checkpoint(keras.callbacks.Callback):
         self.step, self.history, self.running = reached.step, reached.history, reached.running
         self.saved_at, self.saved_step = time.monotonic(), self.step
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         for metric in self.model.metrics:  # reset by Keras just before
             if (kept := self.running.get(metric.name)) is not None:
                 for variable, value in zip(metric.variables, kept, strict=True):
                     variable.assign(value)
         self.running = {}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.step += 1
         if self.step % self.steps == 0:  # on_epoch_end is next
             return
@@ -68,7 +69,7 @@ class Checkpoint(keras.callbacks.Callback):
         if due or late:
             self._save()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
         row = {"epoch": epoch, "learning_rate": rate, **logs}
         self.history = [*self.history, {name: _plain(value) for name, value in row.items()}]

@@ -1,6 +1,7 @@
 """A run's training states: the last two, each with what vouches for it."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -17,6 +18,10 @@ from keras_cr.presets.fingerprints import fingerprint
 
 KEPT = 2
 _NAME = re.compile(r"step-(\d+)\.keras")
+
+
+class DamagedError(ValueError):
+    """A training's state is not as it was written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +49,10 @@ def checkpoints_path(folder: Path) -> Path:
 
 
 def write_checkpoint(folder: Path, model: keras.Model, reached: Reached) -> Path:
-    """Keeps a training's state; of earlier ones the last is left.
+    """Keeps a training's state; of earlier ones the last is left, and none that was passed over.
 
-    The state comes first and then a JSON file with its sha256 and what was reached, so that one
-    that a kill left half written counts as none.
+    The state comes first and then a JSON file with its sha256, what was reached, and the sha256 of
+    these two, so that a state that a kill left half written counts as none.
 
     Args:
         folder: the run's.
@@ -67,16 +72,17 @@ def write_checkpoint(folder: Path, model: keras.Model, reached: Reached) -> Path
     try:
         with writing_hdf5("the training's state", state):
             model.save(part)
-        record = {"file": fingerprint(part)}
+        record = {"file": fingerprint(part), "reached": dataclasses.asdict(reached)}
         os.replace(part, state)
     finally:
         part.unlink(missing_ok=True)
-    record |= dataclasses.asdict(reached)
     with whole_file(state.with_suffix(".json")) as file:
-        file.write_text(json.dumps(record) + "\n")
-    for earlier in list(_states(place))[KEPT:]:
-        earlier.with_suffix(".json").unlink(missing_ok=True)
-        earlier.unlink()
+        file.write_text(json.dumps(record | {"sha256": _seal(record)}) + "\n")
+    states = list(_states(place))
+    at = states.index(state)
+    for other in states[:at] + states[at + KEPT :]:  # later ones are damaged, and were passed over
+        other.with_suffix(".json").unlink(missing_ok=True)
+        other.unlink()
     return state
 
 
@@ -129,11 +135,22 @@ def _states(place: Path) -> Iterator[Path]:
     """Every state, the newest first."""
     found = {path: _NAME.fullmatch(path.name) for path in place.glob("step-*.keras")}
     numbers = {path: int(match[1]) for path, match in found.items() if match}
-    return iter(sorted(numbers, key=numbers.get, reverse=True))
+    return iter(sorted(numbers, key=numbers.get, reverse=True))  # type: ignore[arg-type]
 
 
 def _load(state: Path) -> tuple[keras.Model, Reached]:
-    record = json.loads(state.with_suffix(".json").read_text())
-    if fingerprint(state) != record.pop("file"):
-        raise ValueError("its sha256 is another than when it was written")
-    return keras.saving.load_model(state), Reached(**record)
+    beside = state.with_suffix(".json")
+    try:
+        record = json.loads(beside.read_text())
+        whole = record.pop("sha256") == _seal(record)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise DamagedError(f"{beside.name} is another than when it was written")
+    if fingerprint(state) != record["file"]:
+        raise DamagedError("its sha256 is another than when it was written")
+    return keras.saving.load_model(state), Reached(**record["reached"])
+
+
+def _seal(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -1,13 +1,12 @@
 """How a recipe ends early: a mistake, or Ctrl-C, told in one line."""
 
 import contextlib
-import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_cr._files import NO_ROOM
 from keras_cr.experiment.flags import told_in_flags
-from keras_cr.experiment.stopping import Terminated
 
 
 @contextlib.contextmanager
@@ -27,15 +26,12 @@ def in_one_line(*errors: type[Exception], way_on: str = "") -> Iterator[None]:
     except KeyboardInterrupt as stop:
         go_on = f" Go on with the same command and {told_in_flags(way_on)}." if way_on else ""
         print(f"\nStopped.{go_on}", file=sys.stderr)
-        raise SystemExit(143 if isinstance(stop, Terminated) else 130) from stop
+        raise SystemExit(getattr(stop, "exit_status", 130)) from stop
     except errors as error:
-        if way_on and isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if way_on and isinstance(error, OSError) and error.errno in NO_ROOM:
             told = f"{error}. Make room, and go on with the same command and {way_on}."
             raise exit_with(told) from error
         raise exit_with(error) from error
-
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def exit_with(error: Exception | str) -> SystemExit:

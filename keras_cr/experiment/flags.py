@@ -18,7 +18,7 @@ from keras_cr.pretraining.divergence import ON_NAN
 from keras_cr.rationale.options import pairs
 
 
-def parse_settings(description: str, argv: list[str] | None = None, **defaults) -> Settings:
+def parse_settings(description: str, argv: list[str] | None = None, **defaults: Any) -> Settings:
     """Reads a recipe's flags.
 
     Args:
@@ -43,7 +43,7 @@ def told_in_flags(error: Exception | str) -> str:
 
 
 def settings_parser(
-    description: str, without: Collection[str] = (), **defaults
+    description: str, without: Collection[str] = (), **defaults: Any
 ) -> argparse.ArgumentParser:
     """The parser behind `parse_settings`, for programs that add flags of their own.
 
@@ -89,7 +89,7 @@ def read_setting(name: str, value: str) -> Any:
     except (KeyError, ValueError, argparse.ArgumentTypeError) as error:
         raise ValueError(f"{flag} can't be {value!r}.") from error
     if typed not in (choices := options.get("choices", [typed])):
-        raise ValueError(f"{flag} can't be {value!r}; choose from {', '.join(choices)}.")
+        raise ValueError(f"{flag} can't be {value!r}; choose from {', '.join(choices)}.")  # type: ignore[arg-type]
     return typed
 
 

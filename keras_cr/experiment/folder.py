@@ -136,7 +136,7 @@ def open_output(
     if settings.data_dir is not None:
         others["data_dir"] = os.path.abspath(settings.data_dir)
     content = {"settings": settings.of_the_run(), "other_settings": others}
-    content |= {**source_of(settings), "run": run, "data": _data_of(dataset)}
+    content |= {**source_of(settings), "run": run, "data": _data_of(dataset)}  # type: ignore[dict-item]
     write_json(output / "config.json", content | {"surroundings": surroundings()})
     return lock
 

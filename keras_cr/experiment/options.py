@@ -17,6 +17,7 @@ _OF_A_RUN = (
     "backbone_lr_multiplier",
     "auxiliary",
     "num_classes",
+    "kwargs",
     "seed",
 )
 _OF_EVERY = ("momentum", "objective_weight")  # arguments of `Pretrainer` that may be told

@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import shlex
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -36,7 +37,7 @@ def main(
     read: ReadDataset,
     build_backbone: Callable[[], keras.Model] | None = None,
     augmentation: Augmentation | None = None,
-    **defaults,
+    **defaults: Any,
 ) -> dict:
     """A recipe's whole program: flags, run, and mistakes told in one line.
 

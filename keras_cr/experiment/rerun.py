@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_cr._progress import announce
 from keras_cr.callbacks._history import read_history
-from keras_cr.experiment.folder import other_data, read_folder
+from keras_cr.experiment.folder import LOCK, files_in, other_data, read_folder
 from keras_cr.experiment.program import taking_over
 from keras_cr.experiment.run import ReadDataset, Run
 from keras_cr.experiment.settings import Settings
@@ -49,7 +49,7 @@ def rerun(
     read: ReadDataset,
     output: str | Path | None = None,
     data_dir: str | Path | None = None,
-    **options,
+    **options: Any,
 ) -> list[Number]:
     """Makes a run again, as its folder says, and sets its numbers beside the first one's.
 
@@ -67,18 +67,21 @@ def rerun(
         Every number of `history.csv` and `metrics.json`, those that differ most first.
 
     Raises:
-        ValueError: the folder holds no whole run, or one that this version can't make; the images,
-            labels or splits are others; or as `Run.prepare`.
+        ValueError: the folder holds no whole run, or one that this version can't make; `output`
+            is not empty; the images, labels or splits are others; or as `Run.prepare`.
         DivergedError: the training diverged.
     """
     folder = Path(folder)
     config = _config(folder)
     output = Path(output) if output else _free(folder)
+    if output.is_dir() and files_in(output):
+        raise ValueError(f"`output`: {output} is not empty; name a new folder, or an empty one.")
+    made = not output.exists()
     with signals(at_once=True):
         prepared = Run.prepare(_settings(config, output, data_dir), read, store=False, **options)
         if told := other_data(config.get("data"), prepared.dataset):
             prepared.lock.release()
-            shutil.rmtree(output)  # it was made just now, and holds nothing yet
+            _clear(output, made)
             raise ValueError(
                 f"`folder`: {folder} holds a run on other images, labels or splits: {told}. Bring "
                 "back those that it was made of."
@@ -177,7 +180,7 @@ def _settings(config: dict[str, Any], output: Path, data_dir: str | Path | None)
             f"`folder`: its run has settings that this version doesn't know, "
             f"{', '.join(sorted(unknown))}; make it again with keras_cr {version}."
         )
-    return Settings(**values, output=str(output))
+    return Settings(**values, output=str(output))  # type: ignore[arg-type]
 
 
 def _recipe(folder: Path) -> str:
@@ -203,6 +206,15 @@ def _recipe(folder: Path) -> str:
     if fingerprint(real) != {name: made[name] for name in ("sha256", "size")}:
         raise ValueError(f"`recipe`: {file} is not as it was when it made {folder}. {way_out}")
     return str(real)
+
+
+def _clear(output: Path, made: bool) -> None:
+    """Takes a run that has not begun out of its folder, and the folder if it was made for it."""
+    if made:
+        shutil.rmtree(output)
+    else:
+        for name in ("config.json", LOCK):
+            (output / name).unlink(missing_ok=True)
 
 
 def _free(folder: Path) -> Path:

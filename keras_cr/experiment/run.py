@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import filelock
 import keras
@@ -54,6 +55,19 @@ class Run:
     """A run that can start: everything a user could have got wrong has been checked.
 
     Made by `Run.prepare`, carried out by `run.execute()`.
+
+    Attributes:
+        settings: of the run.
+        dataset: its images, those that can be read.
+        skipped: names of those that can't.
+        encoder: the encoder, not trained yet.
+        name: under which the preset is stored.
+        output: the folder, which is open.
+        watching: callbacks of the training.
+        augmentation: of the views; None: the objective's own.
+        store: whether the preset goes to the local store.
+        mark: what marks the run's name as its own there.
+        lock: of the folder, held until the run ends.
     """
 
     settings: Settings
@@ -223,10 +237,10 @@ class Run:
         folder = self.output / "preset"
         announce(f"Publishing {folder} to {self.settings.publish}.")
         try:
-            published = publish(folder, self.settings.publish)
+            published = publish(folder, self.settings.publish)  # type: ignore[arg-type]
         except HubError as error:
             again = shlex.join(
-                ["keras-cr", "presets", "publish", str(folder), self.settings.publish]
+                ["keras-cr", "presets", "publish", str(folder), self.settings.publish]  # type: ignore[list-item]
             )
             raise type(error)(f"{error} The run is whole; publish it later: {again}") from error
         print(f"Published {published.handle}; its card gets it by `keras-cr presets register`.")
@@ -248,9 +262,18 @@ class Run:
         return evaluation
 
 
-def run(settings: Settings, read: ReadDataset, **options) -> dict:
+def run(settings: Settings, read: ReadDataset, **options: Any) -> dict:
     """Pretrains an encoder on images alone and stores it as a preset.
 
-    Arguments and errors are those of `Run.prepare`; returns what metrics.json holds.
+    Args:
+        settings: of the run.
+        read: takes `settings.data_dir` and returns the data set.
+        **options: as for `Run.prepare`.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        ValueError, UnreadableImageError, OSError: as `Run.prepare`.
     """
     return Run.prepare(settings, read, **options).execute()

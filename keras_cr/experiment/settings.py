@@ -237,7 +237,7 @@ class Settings:
                 "`rationale_options` has no effect with rationale='off'; leave one of them out."
             )
         try:
-            options = typed_options(self.rationale_options)
+            options = typed_options(self.rationale_options)  # type: ignore[arg-type]
             named_rationale(self.rationale, options, self.objective)
         except ValueError as error:
             raise ValueError(f"`rationale_options`: {error}") from error

@@ -11,6 +11,8 @@ from keras_cr._progress import announce
 class Terminated(KeyboardInterrupt):
     """A run was asked to end by SIGTERM."""
 
+    exit_status = 143
+
 
 _RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
@@ -22,7 +24,7 @@ class Signals:
         met: the signal that came, or None.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.met: int | None = None
 
     def check(self) -> None:

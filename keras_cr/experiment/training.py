@@ -51,7 +51,7 @@ def train_encoder(
     """
     if settings.epochs == 0:
         if settings.rationale == "on":
-            _fit_branch(settings, encoder, train, build_rationale(settings, len(train)))
+            _fit_branch(settings, encoder, train, build_rationale(settings, len(train)))  # type: ignore[arg-type]
         return encoder
     steps = len(train) // settings.batch_size
     with scope(settings):
@@ -85,7 +85,7 @@ def train_encoder(
             met.check()  # it may have come after the last step
     _draw_foregrounds(settings, pretrainer, train, output)
     if settings.refits:
-        _fit_branch(settings, pretrainer.encoder, train, pretrainer.rationale)
+        _fit_branch(settings, pretrainer.encoder, train, pretrainer.rationale)  # type: ignore[arg-type]
     return pretrainer.encoder
 
 
@@ -97,7 +97,7 @@ def _draw_foregrounds(
     maps = read_maps(kept[0]) if kept else None
     if maps is not None and maps.size:
         foregrounds = pretrainer.rationale.foregrounds
-        write_foregrounds(output / "foregrounds.png", train, maps, foregrounds, settings.image_size)
+        write_foregrounds(output / "foregrounds.png", train, maps, foregrounds, settings.image_size)  # type: ignore[arg-type]
 
 
 def _fit_branch(

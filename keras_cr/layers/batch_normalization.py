@@ -1,11 +1,13 @@
 """Batch normalisation that keeps the running statistics PyTorch keeps."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_cr._replicas import unshared
+from keras_cr._types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -24,10 +26,12 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
         **kwargs: as for `keras.layers.BatchNormalization`.
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
         kept = self.momentum * ops.convert_to_tensor(self.moving_variance)

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_cr._types import Tensor
+
 
 @keras.saving.register_keras_serializable(package="keras_cr")
 class ChannelRescaling(keras.layers.Rescaling):
@@ -22,7 +24,7 @@ class ChannelRescaling(keras.layers.Rescaling):
         The same, in the compute dtype.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         dtype = self.compute_dtype
         scale = self.backend.cast(self.scale, dtype)
         return self.backend.cast(inputs, dtype) * scale + self.backend.cast(self.offset, dtype)

@@ -1,9 +1,12 @@
 """The queue of old keys that momentum contrast uses as negatives."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Config, Seed, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -36,12 +39,12 @@ class FeatureQueue(keras.layers.Layer):
     >>> queue.enqueue(keys)                 # the oldest B features give way
     """
 
-    def __init__(self, size: int = 65536, seed=None, **kwargs):
+    def __init__(self, size: int = 65536, seed: Seed = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = whole_number("size", size)
         self.seed = plain_seed(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         def unit_vectors(shape, dtype=None):
             vectors = keras.random.normal(shape, dtype=dtype, seed=self.seed)
             return ops.normalize(vectors, axis=-1, epsilon=1e-12)
@@ -64,10 +67,10 @@ class FeatureQueue(keras.layers.Layer):
         )
         self.pointer = weight("pointer", (), "zeros", "int32")
 
-    def call(self, queries):
+    def call(self, queries: Tensor) -> Tensor:
         return ops.matmul(ops.cast(queries, self.features.dtype), ops.transpose(self.features))
 
-    def enqueue(self, keys, indices=None):
+    def enqueue(self, keys: Tensor, indices: Tensor | None = None) -> None:
         """Stores a batch of keys in place of the oldest features.
 
         Args:
@@ -92,13 +95,13 @@ class FeatureQueue(keras.layers.Layer):
         self.indices.assign(ops.scatter_update(self.indices, places, indices))
         self.pointer.assign((self.pointer + batch) % self.size)
 
-    def same_image(self, indices):
+    def same_image(self, indices: Tensor) -> Tensor:
         """Which stored features came from the given images: booleans, shape `(B, size)`."""
         indices = ops.expand_dims(ops.cast(indices, "int32"), -1)
         return ops.logical_and(indices >= 0, indices == ops.expand_dims(self.indices, 0))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.size)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"size": self.size, "seed": self.seed}

@@ -3,11 +3,12 @@
 from keras import ops
 
 from keras_cr._replicas import gather
+from keras_cr._types import Tensor
 
 _AXES = {"image": (1, 2), "batch": (0, 1, 2)}
 
 
-def min_max_normalize(maps, over: str = "image", epsilon: float = 1e-7):
+def min_max_normalize(maps: Tensor, over: str = "image", epsilon: float = 1e-7) -> Tensor:
     """Maps scores to 0..1: `x - min`, divided by `epsilon` plus its maximum.
 
     Args:

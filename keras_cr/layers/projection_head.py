@@ -1,9 +1,12 @@
 """The projection and prediction heads of self-supervised learning."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import as_whole, plain_seed, whole_number
+from keras_cr._types import Config, Seed, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -44,11 +47,11 @@ class ProjectionHead(keras.layers.Layer):
         self,
         units: tuple[int, ...] = (2048, 128),
         batch_norm: str = "none",
-        seed=None,
+        seed: Seed = None,
         activation: str = "relu",
         prototypes: int = 0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         seed = plain_seed(seed)
         self.units = tuple(map(as_whole, units))
@@ -81,7 +84,7 @@ class ProjectionHead(keras.layers.Layer):
             for number, width in enumerate(self.units)
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         for linear, fan_in in zip(self.linears, (input_shape[-1], *self.units), strict=False):
             linear.build((None, fan_in))
         for norm, width in zip(self.norms, self.units, strict=False):
@@ -93,7 +96,7 @@ class ProjectionHead(keras.layers.Layer):
                 initializer=self._initializer(len(self.units)),
             )
 
-    def call(self, features, training=False):
+    def call(self, features: Tensor, training: bool = False) -> Tensor:
         for number, linear in enumerate(self.linears):
             features = linear(features)
             if number < len(self.norms):
@@ -114,10 +117,10 @@ class ProjectionHead(keras.layers.Layer):
         seed = None if self.seed is None else self.seed + number
         return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed=seed)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.prototypes or self.units[-1])
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "units": list(self.units),
             "batch_norm": self.batch_norm,

@@ -1,9 +1,12 @@
 """The branch that predicts the common rationale (arXiv 2303.01669)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Config, Seed, Shape, Tensor
 from keras_cr.layers.batch_normalization import UnbiasedBatchNormalization
 from keras_cr.layers.min_max import min_max_normalize
 from keras_cr.layers.reproducible_uniform import ReproducibleUniform
@@ -48,7 +51,9 @@ class RationaleBranch(keras.layers.Layer):
     TensorShape([2, 7, 7])
     """
 
-    def __init__(self, num_detectors: int = 1, normalization: str = "image", seed=None, **kwargs):
+    def __init__(
+        self, num_detectors: int = 1, normalization: str = "image", seed: Seed = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if normalization not in ("image", "batch"):
             raise ValueError(
@@ -58,7 +63,7 @@ class RationaleBranch(keras.layers.Layer):
         self.normalization = normalization
         self.seed = plain_seed(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 4 or input_shape[-1] is None:
             raise ValueError(
                 "RationaleBranch needs a feature map of shape (B, H, W, C) with C known. "
@@ -78,14 +83,16 @@ class RationaleBranch(keras.layers.Layer):
         self.detectors.build(input_shape)
         self.batch_norm.build((*input_shape[:-1], self.num_detectors))
 
-    def scores(self, feature_map, training=False):
+    def scores(self, feature_map: Tensor, training: bool = False) -> Tensor:
         """Every detector's normalised response, before ReLU: `(B, H, W, num_detectors)`."""
         return self.batch_norm(self.detectors(feature_map), training=training)
 
-    def call(self, feature_map, training=False, normalization=None):
+    def call(
+        self, feature_map: Tensor, training: bool = False, normalization: str | None = None
+    ) -> Tensor:
         return self.combine(self.scores(feature_map, training=training), normalization)
 
-    def combine(self, scores, normalization=None):
+    def combine(self, scores: Tensor, normalization: str | None = None) -> Tensor:
         """The map of the detectors' `scores`: `(B, H, W, num_detectors)` to `(B, H, W)`."""
         over = normalization or self.normalization
         scores = ops.max(scores, axis=-1)
@@ -95,10 +102,10 @@ class RationaleBranch(keras.layers.Layer):
             fired = ops.where(fires, fired, scores)
         return min_max_normalize(fired, over=over)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape[:-1])
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "num_detectors": self.num_detectors,
             "normalization": self.normalization,

@@ -1,7 +1,11 @@
 """Pooling of a feature map by a rationale (arXiv 2303.01669)."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_cr._types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -28,12 +32,12 @@ class RationalePooling(keras.layers.Layer):
     >>> RationalePooling()(feature_map, rationale)
     """
 
-    def __init__(self, normalize: bool = True, **kwargs):
+    def __init__(self, normalize: bool = True, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.normalize = normalize
         self.built = True  # no weights
 
-    def call(self, feature_map, rationale=None):
+    def call(self, feature_map: Tensor, rationale: Tensor | None = None) -> Tensor:
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         feature_map = ops.cast(feature_map, dtype)
         if rationale is None:
@@ -49,8 +53,10 @@ class RationalePooling(keras.layers.Layer):
             pooled = ops.squeeze(pooled, axis=-1)
         return ops.normalize(pooled, axis=-1, epsilon=1e-12) if self.normalize else pooled
 
-    def compute_output_shape(self, feature_map_shape, rationale_shape=None):
+    def compute_output_shape(
+        self, feature_map_shape: Shape, rationale_shape: Shape | None = None
+    ) -> Shape:
         return (feature_map_shape[0], feature_map_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"normalize": self.normalize}

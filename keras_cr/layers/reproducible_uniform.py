@@ -1,9 +1,12 @@
 """Initial weights that depend on the seed alone, whatever the backend."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
+
+from keras_cr._types import Config, Dtype, Tensor
 
 _MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], "uint64")
 _WEYL = np.array([0x9E3779B9, 0xBB67AE85], "uint32")
@@ -23,17 +26,17 @@ class ReproducibleUniform(keras.initializers.VarianceScaling):
         seed: an integer; None draws one, and a `keras.random.SeedGenerator` draws as Keras does.
     """
 
-    def __init__(self, scale: float = 1.0, seed=None):
+    def __init__(self, scale: float = 1.0, seed: Any = None) -> None:
         super().__init__(scale, "fan_in", "uniform", seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Any, dtype: Dtype = None) -> Tensor:
         if not isinstance(self.seed, int):
             return super().__call__(shape, dtype)
         limit = np.float32(math.sqrt(3 * self.scale / max(1, math.prod(shape[:-1]))))
         values = uniform(math.prod(shape), self.seed).reshape(shape)
         return keras.ops.convert_to_tensor(values * (limit + limit) - limit, dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = super().get_config()
         return {name: config[name] for name in ("scale", "seed")}
 

@@ -1,7 +1,11 @@
 """Global response normalisation: channels compete by how strong they are in the whole image."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_cr._types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -22,24 +26,24 @@ class GlobalResponseNormalization(keras.layers.Layer):
         The same.
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.epsilon = float(epsilon)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=channels, initializer="zeros")
         self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         wide = ops.cast(inputs, keras.backend.result_type(self.compute_dtype, "float32"))
         norms = ops.sqrt(ops.sum(ops.square(wide), axis=(1, 2), keepdims=True))
         relative = norms / (ops.mean(norms, axis=-1, keepdims=True) + self.epsilon)
         scaled = self.gamma * inputs * ops.cast(relative, self.compute_dtype)
         return inputs + self.beta + scaled
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"epsilon": self.epsilon}

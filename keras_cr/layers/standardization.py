@@ -1,7 +1,11 @@
 """Embeddings as a linear classifier likes them: centred, of one scale whatever the encoder."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_cr._types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -33,7 +37,7 @@ class EmbeddingStandardization(keras.layers.Layer):
     >>> EmbeddingStandardization(scale=16.0)(embeddings, training=True)
     """
 
-    def __init__(self, scale: float = 16.0, momentum: float = 0.9, **kwargs):
+    def __init__(self, scale: float = 16.0, momentum: float = 0.9, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         if not scale > 0:
             raise ValueError(f"`scale` must be positive. Received: scale={scale!r}")
@@ -42,7 +46,7 @@ class EmbeddingStandardization(keras.layers.Layer):
         self.scale = float(scale)
         self.momentum = float(momentum)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         def weight(name, shape):
             return self.add_weight(
                 name=name,
@@ -57,7 +61,7 @@ class EmbeddingStandardization(keras.layers.Layer):
         self.mean = weight("mean", (input_shape[-1],))
         self.batches = weight("batches", ())
 
-    def call(self, embeddings, training=False):
+    def call(self, embeddings: Tensor, training: bool = False) -> Tensor:
         embeddings = ops.cast(embeddings, self.mean.dtype)
         embeddings = ops.normalize(embeddings, axis=-1, epsilon=1e-12)
         if training and self.trainable:
@@ -67,13 +71,13 @@ class EmbeddingStandardization(keras.layers.Layer):
             self.mean.assign(self.mean + share * (seen - self.mean))
         return self.scale * (embeddings - self.mean)
 
-    def adapt_to(self, mean) -> None:
+    def adapt_to(self, mean: Tensor) -> None:
         """Takes a mean of unit-length embeddings, `(C,)`, as of many images."""
         self.mean.assign(mean)
         self.batches.assign(1.0 / (1.0 - self.momentum))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"scale": self.scale, "momentum": self.momentum}

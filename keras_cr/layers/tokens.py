@@ -1,7 +1,11 @@
 """From a map of patches to a transformer's tokens; `tokens_to_map` is the way back."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_cr._types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -19,18 +23,18 @@ class PatchPositions(keras.layers.Layer):
         The same. Bicubic with antialiasing where `h` or `w` differ from `sides`, as in timm.
     """
 
-    def __init__(self, sides: tuple[int, int], **kwargs):
+    def __init__(self, sides: tuple[int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sides = tuple(sides)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.grid = self.add_weight(
             name="grid",
             shape=(*self.sides, input_shape[-1]),
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
         )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if tuple(inputs.shape[1:3]) == self.sides:
             return inputs + ops.convert_to_tensor(self.grid)
         resized = ops.image.resize(
@@ -42,10 +46,10 @@ class PatchPositions(keras.layers.Layer):
         )
         return inputs + ops.cast(resized, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"sides": self.sides}
 
 
@@ -64,27 +68,27 @@ class PrefixTokens(keras.layers.Layer):
         `(B, number + h w, C)`.
     """
 
-    def __init__(self, number: int, **kwargs):
+    def __init__(self, number: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.number = number
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.tokens = self.add_weight(
             name="tokens",
             shape=(1, self.number, input_shape[-1]),
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
         )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         batch, height, width, channels = ops.shape(inputs)
         patches = ops.reshape(inputs, (batch, height * width, channels))
         first = ops.broadcast_to(self.tokens, (batch, self.number, channels))
         return ops.concatenate([ops.cast(first, patches.dtype), patches], axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, channels = input_shape
         known = height is not None and width is not None
         return (batch, self.number + height * width if known else None, channels)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"number": self.number}

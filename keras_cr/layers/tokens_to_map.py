@@ -1,9 +1,12 @@
 """A transformer's patch tokens, put back where their patches lie."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -33,8 +36,8 @@ class TokensToMap(keras.layers.Layer):
     """
 
     def __init__(
-        self, height: int | None = None, width: int | None = None, skip: int = 0, **kwargs
-    ):
+        self, height: int | None = None, width: int | None = None, skip: int = 0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if (height is None) != (width is None):
             raise ValueError(
@@ -45,7 +48,7 @@ class TokensToMap(keras.layers.Layer):
         self.skip = whole_number("skip", skip, least=0)
         self.built = True  # no weights
 
-    def call(self, tokens, patches=None):
+    def call(self, tokens: Tensor, patches: Tensor | None = None) -> Tensor:
         height, width = self.height, self.width
         if height is None:
             height, width = ops.shape(patches)[1:3]
@@ -57,10 +60,12 @@ class TokensToMap(keras.layers.Layer):
         size = (ops.shape(tokens)[0], height, width, tokens.shape[-1])
         return ops.reshape(tokens[:, self.skip :], size)
 
-    def compute_output_shape(self, tokens_shape, patches_shape=None):
+    def compute_output_shape(
+        self, tokens_shape: Shape, patches_shape: Shape | None = None
+    ) -> Shape:
         sides = (self.height, self.width) if patches_shape is None else tuple(patches_shape[1:3])
         return (tokens_shape[0], *sides, tokens_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> Config:
         own = {"height": self.height, "width": self.width, "skip": self.skip}
         return super().get_config() | own

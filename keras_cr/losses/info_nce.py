@@ -2,8 +2,15 @@
 
 from keras import ops
 
+from keras_cr._types import Tensor
 
-def info_nce_logits(positives, negatives, temperature: float = 0.2, exclude=None):
+
+def info_nce_logits(
+    positives: Tensor,
+    negatives: Tensor | None,
+    temperature: float = 0.2,
+    exclude: Tensor | None = None,
+) -> Tensor:
     """Logits of InfoNCE, the positive first.
 
     Args:
@@ -30,7 +37,7 @@ def info_nce_logits(positives, negatives, temperature: float = 0.2, exclude=None
     return logits
 
 
-def info_nce(logits):
+def info_nce(logits: Tensor) -> Tensor:
     """Cross-entropy of each query's positive, which stands first.
 
     van den Oord et al., "Representation Learning with Contrastive Predictive Coding", 2018,

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_cr._types import Config, Tensor
 from keras_cr.layers.min_max import min_max_normalize
 
 
@@ -40,7 +41,7 @@ class RationaleFit(keras.losses.Loss):
         over: str = "map",
         reduction: str = "mean",
         name: str = "rationale_fit",
-    ):
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype="float32")
         if temperature <= 0:
             raise ValueError(f"`temperature` must be positive. Received: {temperature!r}")
@@ -55,7 +56,7 @@ class RationaleFit(keras.losses.Loss):
         self.target_normalization = target_normalization
         self.over = over
 
-    def target(self, cam):
+    def target(self, cam: Tensor) -> Tensor:
         """The distribution the branch is asked for: `(B, 1 or H, places)`.
 
         With `over="places"` the heights that it is asked for, divided by their sum; uniform where
@@ -69,7 +70,7 @@ class RationaleFit(keras.losses.Loss):
         uniform = ops.ones_like(heights) / ops.cast(ops.shape(heights)[-1], "float32")
         return ops.where(total > 0, heights / ops.maximum(total, 1e-30), uniform)
 
-    def target_entropy(self, cam):
+    def target_entropy(self, cam: Tensor) -> Tensor:
         """Entropy of the target as a share of a uniform one's, shape `(B,)`; 1: it says nothing."""
         if self.over == "places":
             target = self.target(cam)
@@ -81,7 +82,7 @@ class RationaleFit(keras.losses.Loss):
         places = ops.cast(ops.shape(log_target)[-1], "float32")
         return ops.mean(entropy, axis=-1) / ops.log(places)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if y_pred.shape[1:] == (1, 1):
             raise ValueError(
                 "The map has a single place, so there is nothing to fit. Use larger images "
@@ -108,7 +109,7 @@ class RationaleFit(keras.losses.Loss):
         maps = ops.reshape(maps, (-1, rows, height * width // rows))
         return ops.log_softmax(maps / self.temperature, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             "temperature": self.temperature,
             "target_normalization": self.target_normalization,

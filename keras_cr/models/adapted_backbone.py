@@ -1,7 +1,11 @@
 """Backbones of other packages behind one face: RGB 0..255 in, a 4-D feature map out."""
 
+from collections.abc import MutableMapping
+from typing import Any, Self
+
 import keras
 
+from keras_cr._types import Config, Tensor
 from keras_cr.layers import TokensToMap
 from keras_cr.models.class_token import WithClassToken
 from keras_cr.models.families import family_of
@@ -43,7 +47,7 @@ class AdaptedBackbone(WithClassToken):
         level: str | None = None,
         trainable: bool = True,
         name: str | None = None,
-    ):
+    ) -> None:
         normalization = Normalization(tuple(scale), tuple(offset), reverse)
         shape = _image_shape(backbone)
         images = keras.Input(shape, name="images")
@@ -59,12 +63,12 @@ class AdaptedBackbone(WithClassToken):
         if not trainable:  # True would thaw what is frozen inside
             self.trainable = False
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         for layer in own_positions(self.backbone):
             layer.position_embeddings.assign(layer.interpolated_position_embeddings)
         super().save_own_variables(store)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "scale": list(self.normalization.scale),
@@ -76,7 +80,7 @@ class AdaptedBackbone(WithClassToken):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         backbone = keras.saving.deserialize_keras_object(config["backbone"])
         return cls(**config | {"backbone": backbone})
 
@@ -92,13 +96,13 @@ def levels(backbone: keras.Model) -> dict:
     return dict(output) if isinstance(output, dict) else {}
 
 
-def output_of(backbone: keras.Model):
+def output_of(backbone: keras.Model) -> Tensor:
     """A model's output, of a Sequential too."""
     sequential = isinstance(backbone, keras.Sequential)
     return backbone.outputs[0] if sequential else backbone.output
 
 
-def level_of(backbone: keras.Model, level: str | None):
+def level_of(backbone: keras.Model, level: str | None) -> str | None:
     """The tensor that the map is made of.
 
     Raises:
@@ -132,7 +136,7 @@ def own_positions(backbone: keras.Model) -> list[keras.layers.Layer]:
 
 def _image_shape(backbone: keras.Model) -> tuple:
     inputs = getattr(backbone, "inputs", None) or ()
-    shape = tuple(inputs[0].shape[1:]) if len(inputs) == 1 else ()
+    shape = tuple(inputs[0].shape[1:]) if len(inputs) == 1 else ()  # type: ignore[misc]
     if len(shape) != 3 or shape[-1] not in (3, None):
         raise ValueError(
             "`backbone` must be a functional Keras model with one input, images (B, H, W, 3). "
@@ -159,7 +163,7 @@ def _map_and_token(backbone: keras.Model, features, shape: tuple) -> tuple:
             f"{tuple(features.shape)}"
         )
     grid, skip = _grid(backbone, shape[:2], family.stride(backbone)), family.skip(backbone)
-    to_map = TokensToMap(*grid, skip=skip, dtype=backbone.dtype_policy, name="tokens_to_map")
+    to_map = TokensToMap(*grid, skip=skip, dtype=backbone.dtype_policy, name="tokens_to_map")  # type: ignore[misc]
     return to_map(features), features[:, 0] if family.class_token(backbone) else None
 
 

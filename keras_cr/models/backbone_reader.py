@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_cr._files import DAMAGED_ZIP
 from keras_cr._numbers import sides
 from keras_cr._optional import keras_hub
 from keras_cr.models.of_size import of_size
@@ -133,7 +134,7 @@ def _read_keras(path: Path) -> keras.Model:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(CONFIG) as file:
             config = parse_json(file.read(MAX_BYTES + 1))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGED_ZIP as error:
         raise CorruptPresetError(
             f"{label} can't be read as a .keras file ({one_line(str(error))}); get a fresh copy."
         ) from error

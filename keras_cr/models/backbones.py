@@ -1,5 +1,7 @@
 """The backbones that have a name."""
 
+from typing import Any
+
 import keras
 
 from keras_cr.models.imagenet import load_imagenet_weights
@@ -14,7 +16,7 @@ BACKBONES = {
 }
 
 
-def backbone_from_name(name: str, weights: str | None = None, **kwargs) -> keras.Model:
+def backbone_from_name(name: str, weights: str | None = None, **kwargs: Any) -> keras.Model:
     """Builds a backbone by its name.
 
     Args:

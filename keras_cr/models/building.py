@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from keras_cr._types import Dtype, Seed, Tensor
 from keras_cr.layers import UnbiasedBatchNormalization
 
 LAYER_NORM_EPSILON = 1e-6
@@ -19,7 +20,9 @@ class Builder:
             the far side first, as in TensorFlow.
     """
 
-    def __init__(self, dtype, seed, epsilon: float = 1e-5, padding: str = "symmetric"):
+    def __init__(
+        self, dtype: Dtype, seed: Seed, epsilon: float = 1e-5, padding: str = "symmetric"
+    ) -> None:
         self.dtype = dtype
         self.epsilon = epsilon
         self.padding = padding
@@ -35,7 +38,16 @@ class Builder:
             2.0, mode="fan_out", distribution="untruncated_normal", seed=self.seed()
         )
 
-    def convolution(self, x, filters, kernel, stride=1, name=None, groups=1, bias=False):
+    def convolution(
+        self,
+        x: Tensor,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        name: str | None = None,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> Tensor:
         return layers.Conv2D(
             filters,
             kernel,
@@ -47,7 +59,9 @@ class Builder:
             name=name,
         )(self._pad(x, kernel, stride, name))
 
-    def depthwise(self, x, kernel, stride=1, name=None, bias=False):
+    def depthwise(
+        self, x: Tensor, kernel: int, stride: int = 1, name: str | None = None, bias: bool = False
+    ) -> Tensor:
         return layers.DepthwiseConv2D(
             kernel,
             stride,
@@ -57,24 +71,24 @@ class Builder:
             name=name,
         )(self._pad(x, kernel, stride, name))
 
-    def batch_norm(self, x, name):
+    def batch_norm(self, x: Tensor, name: str) -> Tensor:
         return UnbiasedBatchNormalization(epsilon=self.epsilon, dtype=self.dtype, name=name)(x)
 
-    def activation(self, x, function, name):
+    def activation(self, x: Tensor, function: str, name: str) -> Tensor:
         if function == "relu":
             return layers.ReLU(dtype=self.dtype, name=name)(x)
         function = gelu_tanh if function == "gelu_tanh" else function
         return layers.Activation(function, dtype=self.dtype, name=name)(x)
 
-    def norm(self, x, name):
+    def norm(self, x: Tensor, name: str) -> Tensor:
         return layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, dtype=self.dtype, name=name)(x)
 
-    def dense(self, x, units, name):
+    def dense(self, x: Tensor, units: int, name: str) -> Tensor:
         return layers.Dense(
             units, kernel_initializer=self.initializer(), dtype=self.dtype, name=name
         )(x)
 
-    def patches(self, x, filters, size, name):
+    def patches(self, x: Tensor, filters: int, size: int, name: str) -> Tensor:
         """A linear map of patches that don't overlap; what is left at the far sides is dropped."""
         return layers.Conv2D(
             filters,
@@ -86,7 +100,7 @@ class Builder:
             name=name,
         )(x)
 
-    def add(self, x, y, name):
+    def add(self, x: Tensor, y: Tensor, name: str) -> Tensor:
         return layers.Add(dtype=self.dtype, name=name)([x, y])
 
     def _padded(self, kernel, stride):
@@ -106,6 +120,6 @@ class Builder:
         )(x)
 
 
-def gelu_tanh(x):
+def gelu_tanh(x: Tensor) -> Tensor:
     """GELU's approximation by tanh, which Keras has no name for."""
     return ops.gelu(x, approximate=True)

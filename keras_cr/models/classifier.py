@@ -1,11 +1,15 @@
 """A classifier on top of an encoder, for fine-tuning with plain `fit`."""
 
+import pathlib
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
-from keras_cr._replicas import synchronized
+from keras_cr._replicas import check_same_scope, synchronized
+from keras_cr._types import ArrayLike, Config, Dtype, Images, Shape, StrPath, Tensor
 from keras_cr.layers import EmbeddingStandardization
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.labelled_model import LabelledImageModel, labelled_embeddings
@@ -56,8 +60,8 @@ class CommonRationaleClassifier(LabelledImageModel):
         `(B, num_classes)`, float32.
 
     Raises:
-        ValueError: `encoder` is not a `CommonRationaleEncoder`, `num_classes` is below 2, or
-            `train` is unknown.
+        ValueError: `encoder` is not a `CommonRationaleEncoder`, or was built in the scope of
+            another strategy; `num_classes` is below 2, or `train` is unknown.
 
     Example:
 
@@ -78,14 +82,15 @@ class CommonRationaleClassifier(LabelledImageModel):
         train: str | None = None,
         encoder_lr_multiplier: float | None = None,
         freeze_batch_norm: bool | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(encoder, CommonRationaleEncoder):
             raise ValueError(
                 f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
             )
         num_classes = whole_number("num_classes", num_classes, least=2)
+        check_same_scope("encoder", encoder, self)
         _check_train(train)
         pretrained = _has_statistics(encoder)
         if encoder_lr_multiplier is None:
@@ -125,7 +130,7 @@ class CommonRationaleClassifier(LabelledImageModel):
         self.head.build(embedded)
         self.built = True
 
-    def call(self, images, training=False):
+    def call(self, images: Images, training: bool = False) -> Tensor:
         learns = training and self.encoder.trainable and not self.freeze_batch_norm
         embedding = self.encoder(images, training=learns)
         if training and not self._steps_itself and self.encoder_lr_multiplier != 1:
@@ -133,7 +138,7 @@ class CommonRationaleClassifier(LabelledImageModel):
         features = self.standardize(embedding, training=training)
         return self.head(self.dropout(features, training=training))
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         shortened = self.encoder.trainable and self.encoder_lr_multiplier != 1
         if shortened and getattr(self.optimizer, "use_ema", False):
             raise ValueError(
@@ -144,7 +149,7 @@ class CommonRationaleClassifier(LabelledImageModel):
             )
         return super().make_train_function(force)
 
-    def train_step(self, *args):
+    def train_step(self, *args: Any) -> dict[str, Any]:
         if keras.backend.backend() == "jax":
             return super().train_step(*args)
         self._steps_itself = True
@@ -155,10 +160,12 @@ class CommonRationaleClassifier(LabelledImageModel):
         finally:
             self._steps_itself = False
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.num_classes)
 
-    def fit_head(self, images, labels=None, batch_size: int = 64, seed: int = 0) -> dict:
+    def fit_head(
+        self, images: Images, labels: ArrayLike | None = None, batch_size: int = 64, seed: int = 0
+    ) -> dict[str, Any]:
         """Fits the head alone, to optimality: the linear probe of the embeddings, in seconds.
 
         An L2-regularised logistic regression on the frozen encoder's embeddings, whose strength is
@@ -211,7 +218,7 @@ class CommonRationaleClassifier(LabelledImageModel):
                 "then quantize or add LoRA; or start anew with from_preset(..., num_classes=...)."
             )
 
-    def save_to_preset(self, folder, **details):
+    def save_to_preset(self, folder: StrPath, **details: Any) -> pathlib.Path:
         """Writes the classifier as a preset folder; see `keras_cr.presets.save_preset`."""
         from keras_cr.presets import save_preset
 
@@ -225,13 +232,13 @@ class CommonRationaleClassifier(LabelledImageModel):
         activation: str | None = "softmax",
         dropout: float = 0.0,
         load_weights: bool = True,
-        dtype=None,
+        dtype: Dtype = None,
         revision: str | None = None,
         token: str | None = None,
         cache_dir: str | None = None,
         local_files_only: bool = False,
         train: str | None = None,
-        backbone=None,
+        backbone: StrPath | keras.Model | None = None,
     ) -> "CommonRationaleClassifier":
         """Puts a new head on a pretrained encoder, or loads a saved classifier.
 
@@ -280,7 +287,7 @@ class CommonRationaleClassifier(LabelledImageModel):
             dtype=encoder.dtype_policy,
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "num_classes": self.num_classes,
             "activation": self.activation,

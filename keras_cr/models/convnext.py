@@ -3,6 +3,7 @@
 import keras
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Dtype
 from keras_cr.layers import GlobalResponseNormalization, LayerScale
 from keras_cr.models.building import Builder
 from keras_cr.models.described import Described
@@ -33,6 +34,7 @@ class ConvNeXt(Described):
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
         name: the model's name.
+        trainable: whether its weights are trained.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255.
@@ -42,8 +44,8 @@ class ConvNeXt(Described):
 
     Example:
 
-    >>> ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768))(images).shape
-    TensorShape([8, 7, 7, 768])
+    >>> ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768))(images).shape  # of (8, 96, 96, 3)
+    TensorShape([8, 3, 3, 768])
     """
 
     arguments = (
@@ -63,10 +65,10 @@ class ConvNeXt(Described):
         std: tuple[float, ...] = IMAGENET_STD,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "convnext",
         trainable: bool = True,
-    ):
+    ) -> None:
         depths = tuple(whole_number("depths", count) for count in depths)
         widths = tuple(whole_number("widths", count) for count in widths)
         if len(depths) != len(widths) or not depths:

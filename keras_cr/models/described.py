@@ -1,6 +1,10 @@
 """Functional models that are saved as the arguments they were built with."""
 
+from typing import Any, Self
+
 import keras
+
+from keras_cr._types import Config, Dtype
 
 
 class Described(keras.Model):
@@ -12,7 +16,7 @@ class Described(keras.Model):
 
     arguments: tuple[str, ...] = ()
 
-    def keep(self, seed: int | None, dtype, trainable: bool, **arguments) -> None:
+    def keep(self, seed: int | None, dtype: Dtype, trainable: bool, **arguments: Any) -> None:
         """Keeps what the model was built with, each under its name."""
         for name, value in arguments.items():
             setattr(self, name, value)
@@ -21,7 +25,7 @@ class Described(keras.Model):
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.trainable = trainable  # now that there are layers to pass it on to
 
-    def get_config(self):
+    def get_config(self) -> Config:
         own = {name: _plain(getattr(self, name)) for name in self.arguments}
         return own | {
             "input_shape": list(self.input_shape[1:]),
@@ -32,7 +36,7 @@ class Described(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         if config.get("dtype") is not None:
             config["dtype"] = keras.dtype_policies.get(config["dtype"])

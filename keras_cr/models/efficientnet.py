@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Dtype
 from keras_cr.models.building import Builder
 from keras_cr.models.described import Described
 from keras_cr.models.normalization import IMAGENET_MEAN, IMAGENET_STD, centered
@@ -75,6 +76,7 @@ class EfficientNet(Described):
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
         name: the model's name.
+        trainable: whether its weights are trained.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255.
@@ -108,10 +110,10 @@ class EfficientNet(Described):
         std: tuple[float, ...] = IMAGENET_STD,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "efficientnet",
         trainable: bool = True,
-    ):
+    ) -> None:
         if padding not in PADDINGS:
             raise ValueError(f"`padding` must be one of {PADDINGS}. Received: padding={padding!r}")
         blocks = tuple(tuple(tuple(block) for block in stage) for stage in blocks)

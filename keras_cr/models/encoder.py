@@ -1,6 +1,7 @@
 """The encoder: a backbone, the rationale branch, and pooling by the rationale."""
 
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_cr._numbers import plain_seed, sides
+from keras_cr._types import Config, Dtype, Images, Shape, StrPath, Tensor
 from keras_cr.layers import RationaleBranch, RationalePooling
 from keras_cr.models.adapt import adapt_backbone, check_class_token
 from keras_cr.models.backbones import backbone_from_name
@@ -82,8 +84,8 @@ class CommonRationaleEncoder(ImageModel):
         backbone_source: BackboneSource | Mapping | None = None,
         concat_class_token: bool = False,
         weights: str | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.backbone_source = BackboneSource.of(backbone_source)
         seed = plain_seed(seed)
@@ -123,7 +125,7 @@ class CommonRationaleEncoder(ImageModel):
         """The licence of the weights that the backbone started from, where it is known."""
         return getattr(self.backbone_source, "licence", None) or licence_of(self.backbone)
 
-    def feature_map(self, images, training=False):
+    def feature_map(self, images: Images, training: bool = False) -> Tensor:
         """The backbone's feature map of RGB 0..255 images, shape `(B, h, w, C)`.
 
         Raises:
@@ -149,7 +151,7 @@ class CommonRationaleEncoder(ImageModel):
         images = self._map_size.guarded(in_colour(images))
         return ops.cast(images, self.compute_dtype)
 
-    def encode(self, images) -> dict:
+    def encode(self, images: Images) -> dict[str, Tensor]:
         """Everything the encoder sees in a batch of images, in inference mode.
 
         Args:
@@ -174,7 +176,9 @@ class CommonRationaleEncoder(ImageModel):
             "feature_map": feature_map,
         }
 
-    def embed(self, feature_map, rationale, class_token=None):
+    def embed(
+        self, feature_map: Tensor, rationale: Tensor, class_token: Tensor | None = None
+    ) -> Tensor:
         """Pools a feature map into the embedding that `pooling` names, of unit length.
 
         Args:
@@ -189,21 +193,21 @@ class CommonRationaleEncoder(ImageModel):
         pooled = pooled[0] if len(pooled) == 1 else ops.concatenate(pooled, axis=-1) / 2**0.5
         return _joined(pooled, class_token)
 
-    def embedding_and_map(self, images, training=False) -> dict:
+    def embedding_and_map(self, images: Images, training: bool = False) -> dict[str, Tensor]:
         """The `embedding` `(B, C)` and the `map` `(B, h, w)`, the rationale, in training too."""
         feature_map, class_token = self._map_and_token(images, training=training)
         rationale = self.branch(feature_map, training=training)
         return {"embedding": self.embed(feature_map, rationale, class_token), "map": rationale}
 
-    def call(self, images, training=False):
+    def call(self, images: Images, training: bool = False) -> Tensor:
         return self.embedding_and_map(images, training=training)["embedding"]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         channels = self.channels * (2 if self.pooling == "concat" else 1)
         channels += self.backbone.class_token_size if self.concat_class_token else 0
         return (input_shape[0], channels)
 
-    def save_to_preset(self, folder, **details):
+    def save_to_preset(self, folder: StrPath, **details: Any) -> pathlib.Path:
         """Writes the encoder as a preset folder; see `keras_cr.presets.save_preset`."""
         from keras_cr.presets import save_preset
 
@@ -223,7 +227,7 @@ class CommonRationaleEncoder(ImageModel):
         token: str | None = None,
         cache_dir: str | None = None,
         local_files_only: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> "CommonRationaleEncoder":
         """Makes an encoder of another package's backbone, whose branch is still to be fitted.
 
@@ -253,7 +257,7 @@ class CommonRationaleEncoder(ImageModel):
             opened = Opened(model)
         else:
             size = None if image_size is None else sides("image_size", image_size)
-            places = {"revision": revision, "token": token, "cache_dir": cache_dir}
+            places: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
             places["local_files_only"] = local_files_only
             opened = open_backbone(model, size, load_weights, dtype, **places)
         normalization = opened.normalization if normalization == "auto" else normalization
@@ -276,12 +280,12 @@ class CommonRationaleEncoder(ImageModel):
         cls,
         name: str,
         load_weights: bool = True,
-        dtype=None,
+        dtype: Dtype = None,
         revision: str | None = None,
         token: str | None = None,
         cache_dir: str | None = None,
         local_files_only: bool = False,
-        backbone=None,
+        backbone: StrPath | keras.Model | None = None,
     ) -> "CommonRationaleEncoder":
         """Loads a pretrained encoder; see `keras_cr.presets.load_preset`.
 
@@ -309,7 +313,7 @@ class CommonRationaleEncoder(ImageModel):
             backbone=backbone,
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         source = self.backbone_source
         return super().get_config() | {
             "num_detectors": self.num_detectors,

@@ -55,9 +55,9 @@ def _sequence(model: keras.Model):
 _DINO = {"skip": lambda model: 1 + model.num_register_tokens, "class_token": _always}
 _CLIP = {"skip": lambda model: 1, "class_token": _always, "output": _sequence}
 KERAS_HUB = {
-    "CLIPVisionEncoder": Family("clip", **_CLIP),
+    "CLIPVisionEncoder": Family("clip", **_CLIP),  # type: ignore[arg-type]
     "CSPNetBackbone": Family("imagenet"),
-    "DINOV2Backbone": Family("imagenet", **_DINO),
+    "DINOV2Backbone": Family("imagenet", **_DINO),  # type: ignore[arg-type]
     "DINOV3Backbone": Family(
         "imagenet",
         **_DINO,
@@ -67,7 +67,7 @@ KERAS_HUB = {
     "DenseNetBackbone": Family("imagenet"),
     "EfficientNetBackbone": Family("imagenet"),
     "HGNetV2Backbone": Family("imagenet", output=lambda model: model.output[model.stage_names[-1]]),
-    "MetaCLIP2VisionEncoder": Family("clip", **_CLIP),
+    "MetaCLIP2VisionEncoder": Family("clip", **_CLIP),  # type: ignore[arg-type]
     "MiTBackbone": Family("imagenet"),
     "MobileNetBackbone": Family("imagenet"),
     "MobileNetV5Backbone": Family("0..1"),

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_cr._numbers import positive_number
+from keras_cr._types import Images, Tensor
 from keras_cr.models.map_file import MapFile
 from keras_cr.models.on_replicas import EncoderModel
 
@@ -30,11 +32,11 @@ class FeatureMaps(EncoderModel):
         `(B, h, w, C)`, of the encoder's compute dtype.
     """
 
-    def __init__(self, encoder: keras.Model):
+    def __init__(self, encoder: keras.Model) -> None:
         super().__init__(encoder, name="feature_maps")
         self.built = True
 
-    def call(self, images, training=False):
+    def call(self, images: Images, training: bool = False) -> Tensor:
         return self.encoder.feature_map(images)
 
 
@@ -47,7 +49,7 @@ class HeldMaps:
         max_memory: GB of them that are held in memory; more lie in a temporary file.
     """
 
-    def __init__(self, max_memory: float = MAX_MEMORY):
+    def __init__(self, max_memory: float = MAX_MEMORY) -> None:
         self._limit = positive_number("max_memory", max_memory) * 1e9
         self._parts, self._count, self._bytes, self._largest = [], 0, 0, 0.0
         self._file: MapFile | None = None
@@ -55,7 +57,7 @@ class HeldMaps:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, maps) -> None:
+    def add(self, maps: Tensor) -> None:
         """Takes the maps of some more images, `(B, h, w, C)`.
 
         Raises:
@@ -84,7 +86,7 @@ class HeldMaps:
                 self._file.write(ops.convert_to_numpy(part))
             self._parts.clear()
 
-    def all(self):
+    def all(self) -> Any:
         """All of them, `(N, h, w, C)`: a tensor, an array or a `MapFile`."""
         dtype = "float16" if _halves(self._largest) else "float32"
         if self._file is not None:
@@ -95,20 +97,20 @@ class HeldMaps:
         return ops.concatenate([ops.cast(part, dtype) for part in self._parts])
 
 
-def in_chunks(maps) -> Iterator[slice]:
+def in_chunks(maps: Any) -> Iterator[slice]:
     """Rows of feature maps `(N, h, w, C)`, so many at a time that memory holds them in float32."""
     size = min(_IMAGES, max(_NUMBERS // math.prod(maps.shape[1:]), 1))
     for start in range(0, len(maps), size):
         yield slice(start, start + size)
 
 
-def largest_of(maps) -> float:
+def largest_of(maps: Tensor) -> float:
     """The largest magnitude in feature maps."""
     parts = (maps[rows] for rows in in_chunks(maps))
     return max(max(float(ops.max(part)), -float(ops.min(part))) for part in parts)
 
 
-def unit_scale(maps) -> float:
+def unit_scale(maps: Tensor) -> float:
     """A power of two that brings maps which half precision can't hold near to 1; 1.0 for others."""
     largest = largest_of(maps)
     return 1.0 if _halves(largest) or not math.isfinite(largest) else 2.0 ** -math.frexp(largest)[1]

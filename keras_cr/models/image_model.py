@@ -1,16 +1,16 @@
 """What models of images share: the check of what they are given, how they are kept, and export."""
 
 import contextlib
-import functools
 import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 
 from keras_cr._replicas import predict_on_batch
+from keras_cr._types import Config, Images, Tensor, wraps
 from keras_cr.models.backbone_reader import read_backbone
 from keras_cr.models.inputs import Seen, checked_images
 from keras_cr.models.layer_changes import change_layers, layer_changes, set_trainable
@@ -44,12 +44,14 @@ class ImageModel(keras.Model):
         """Which feature map the backbone makes of images of some size."""
         return getattr(self, "encoder", self)._map_size
 
-    def check_images(self, images, argument: str = "images", seen: Seen | None = None):
+    def check_images(
+        self, images: Images, argument: str = "images", seen: Seen | None = None
+    ) -> Images:
         """What this model is to see of `images`: `(B, H, W, 3)`.
 
         Args:
-            images: as `keras_cr.models.inputs.checked_images` takes them, or a dict that holds them
-                as `"image"` or `"images"`.
+            images: RGB 0..255, as `keras_cr.models.inputs.checked_images` takes them, or a dict
+                that holds them as `"image"` or `"images"`.
             argument: what an error calls them, where `seen` doesn't tell.
             seen: what is known of earlier batches of the same source.
 
@@ -69,41 +71,41 @@ class ImageModel(keras.Model):
         """Whether it takes RGB 0..255; not where its backbone leaves normalising to the caller."""
         return getattr(self.map_size.backbone, "normalize_images", True)
 
-    def learnt_parts(self, batch, argument: str) -> list:
+    def learnt_parts(self, batch: Any, argument: str) -> list:
         """The parts of a batch that `fit` and `evaluate` are to check, images first."""
         return [images_of(batch, argument)]
 
-    def check_parts(self, images, *others, seen: Seen):
+    def check_parts(self, images: Images, *others: Any, seen: Seen) -> Any:
         """Checks the parts of a batch, or of all data at once, and returns the images."""
         return self.check_images(images, seen=seen)
 
-    def __call__(self, images, *args, **kwargs):
+    def __call__(self, images: Images, *args: Any, **kwargs: Any) -> Tensor:
         return super().__call__(self.check_images(images), *args, **kwargs)
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, *args, **kwargs):
+    @wraps(keras.Model.fit)
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         return self._watched(super().fit, x, *args, **kwargs)
 
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, x=None, *args, **kwargs):
+    @wraps(keras.Model.evaluate)
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("_use_cached_eval_dataset"):  # Keras' own call, within fit
             return super().evaluate(x, *args, **kwargs)
         return self._watched(super().evaluate, x, *args, **kwargs)
 
-    @functools.wraps(keras.Model.predict)
-    def predict(self, x, *args, **kwargs):
+    @wraps(keras.Model.predict)
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return self._watched(super().predict, x, *args, **kwargs)
 
-    @functools.wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, x, *args, **kwargs):
+    @wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(self.check_images(x, "x"), *args, **kwargs)
 
-    @functools.wraps(keras.Model.test_on_batch)
-    def test_on_batch(self, x, *args, **kwargs):
+    @wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return super().test_on_batch(self.check_images(x, "x"), *args, **kwargs)
 
-    @functools.wraps(keras.Model.predict_on_batch)
-    def predict_on_batch(self, x):
+    @wraps(keras.Model.predict_on_batch)
+    def predict_on_batch(self, x: Tensor) -> Any:
         x = self.check_images(x, "x")
         return predict_on_batch(self, super().predict_on_batch, x)
 
@@ -144,14 +146,14 @@ class ImageModel(keras.Model):
         """Builds a backbone of files that have been checked; see `load_backbone`."""
         return read_backbone(converter, path, size)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         changes = layer_changes(self)
         inner = keras.saving.serialize_keras_object(getattr(self, self.inner_model))
         config = super().get_config() | {self.inner_model: inner}
         return config | ({"layer_changes": changes} if changes else {})
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         changes = config.pop("layer_changes", [])
         trainable = config.pop("trainable", True)
@@ -168,7 +170,7 @@ class ImageModel(keras.Model):
         format: str = "tf_saved_model",
         verbose: bool | None = None,
         input_signature: Any = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         """Writes the model for inference without keras_cr; it need not have been called before.
 

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cr._types import Images, Tensor
+
 OVERSHOOT = 0.5  # share of the range that sharp resizing and added noise may leave it by
 HIGHEST = 255 * (1 + OVERSHOOT)
 _WHOLE = 1e-3  # what rounding leaves of a whole number
@@ -31,7 +33,7 @@ class Seen:
         rgb: whether they must be RGB 0..255; False: any finite numbers.
     """
 
-    def __init__(self, argument: str = "images", rgb: bool = True):
+    def __init__(self, argument: str = "images", rgb: bool = True) -> None:
         self.argument, self.rgb = argument, rgb
         self.count = 0  # images looked at so far
         self._bright = False  # whether one of them shows that the range is not 0..1
@@ -42,7 +44,7 @@ class Seen:
         part.argument, part.count = f"{self.argument}[{number}]", 0
         return part
 
-    def look(self, images) -> None:
+    def look(self, images: Images) -> None:
         """Checks the values of a batch.
 
         Args:
@@ -102,7 +104,7 @@ class Seen:
         self._bright = self._bright or high > _UNIT
 
 
-def checked_images(images, seen: Seen | None = None):
+def checked_images(images: Images, seen: Seen | None = None) -> Tensor:
     """Turns what is given as a batch of images into one, and refuses what can't be meant.
 
     Args:
@@ -140,7 +142,7 @@ def checked_images(images, seen: Seen | None = None):
     return in_colour(images)
 
 
-def in_colour(images):
+def in_colour(images: Images) -> Tensor:
     """Gray images `(B, H, W, 1)` repeated to `(B, H, W, 3)`; others as they are."""
     if images.shape[-1] != 1:
         return images
@@ -149,7 +151,7 @@ def in_colour(images):
     return keras.ops.repeat(images, 3, axis=-1)
 
 
-def refuse_paths(images, argument: str = "images") -> None:
+def refuse_paths(images: Images, argument: str = "images") -> None:
     """Raises a ValueError that names `read_images` for a path or a sequence of paths."""
     is_list = isinstance(images, list | tuple) and len(images)
     first = images[0] if is_list else images

@@ -1,14 +1,16 @@
 """What a model of labelled images adds: the check of its labels, wherever they come from."""
 
-import functools
 import inspect
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_cr._types import ArrayLike, Images, wraps
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
+from keras_cr.models.inputs import Seen
 from keras_cr.models.labels import checked_class_weight, checked_labels
 from keras_cr.models.streams import checked_batches, refuse_endless
 from keras_cr.models.watch import comes_whole
@@ -26,8 +28,8 @@ class LabelledImageModel(ImageModel):
 
     num_classes: int
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, *args, **kwargs):
+    @wraps(keras.Model.fit)
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
         given = _FIT.bind(self, *args, **kwargs)
         values = given.arguments
         checked_class_weight(values.get("class_weight"), self.num_classes)
@@ -39,21 +41,21 @@ class LabelledImageModel(ImageModel):
             values["sample_weight"] = np.asarray(weights)
         return super().fit(*given.args[1:], **given.kwargs)
 
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    @wraps(keras.Model.evaluate)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if comes_whole(x):
             y = self._labels(y, "y")
         return super().evaluate(x, y, *args, **kwargs)
 
-    @functools.wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, x, y=None, *args, **kwargs):
+    @wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(x, self._labels(y, "y"), *args, **kwargs)
 
-    @functools.wraps(keras.Model.test_on_batch)
-    def test_on_batch(self, x, y=None, *args, **kwargs):
+    @wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().test_on_batch(x, self._labels(y, "y"), *args, **kwargs)
 
-    def learnt_parts(self, batch, argument):
+    def learnt_parts(self, batch: Any, argument: str) -> list:
         pair = isinstance(batch, tuple | list) and len(batch) > 1
         if not pair and self._has_loss():
             raise ValueError(
@@ -64,7 +66,7 @@ class LabelledImageModel(ImageModel):
         images = super().learnt_parts(batch, argument)
         return [*images, batch[1]] if pair and batch[1] is not None else images
 
-    def check_parts(self, images, *labels, seen):
+    def check_parts(self, images: Images, *labels: Any, seen: Seen) -> Any:
         for each in labels:
             self._labels(each, f"{seen.argument}: labels")
         return super().check_parts(images, seen=seen)
@@ -92,7 +94,11 @@ class LabelledImageModel(ImageModel):
 
 
 def labelled_embeddings(
-    encoder: CommonRationaleEncoder, images, labels, num_classes: int, batch_size: int
+    encoder: CommonRationaleEncoder,
+    images: Images,
+    labels: ArrayLike | None,
+    num_classes: int,
+    batch_size: int,
 ) -> tuple:
     """Embeddings of all images, and their labels.
 

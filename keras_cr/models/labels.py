@@ -117,7 +117,7 @@ def _as_array(labels: Any, argument: str) -> np.ndarray | None:
 def _check_loss(loss: Any, sparse: bool, argument: str) -> None:
     """Refuses labels of the form that the other of Keras' two cross-entropies takes."""
     name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", None))
-    wanted = {_SPARSE: True, _ONE_HOT: False}.get(name)
+    wanted = {_SPARSE: True, _ONE_HOT: False}.get(name)  # type: ignore[arg-type]
     if wanted is None or wanted == sparse:
         return
     form, other = ("integers", _SPARSE) if sparse else ("rows of shares (one-hot)", _ONE_HOT)

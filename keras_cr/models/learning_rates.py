@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cr._types import Tensor
+
 Multipliers = Sequence[tuple[keras.layers.Layer, Any]]
 
 
@@ -39,12 +41,12 @@ def learning_rate_multipliers(multipliers: Multipliers) -> Iterator[None]:
         assign_all([variable for variable, _ in scaled], after)
 
 
-def scale_gradient(values, multiplier: float):
+def scale_gradient(values: Tensor, multiplier: float) -> Tensor:
     """`values`, whose gradient is multiplied on its way back."""
     return multiplier * values + ops.stop_gradient((1 - multiplier) * values)
 
 
-def assign_all(variables, values) -> None:
+def assign_all(variables: Sequence[keras.Variable], values: Sequence[Tensor]) -> None:
     """Assigns values that are the same on every replica, inside or outside `tf.distribute`."""
     if not _in_replica():
         for variable, value in zip(variables, values, strict=True):

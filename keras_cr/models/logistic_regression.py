@@ -4,10 +4,12 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_cr._optional import scikit_learn
+from keras_cr._types import ArrayLike
 
 GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 HELD_OUT = 0.2
@@ -29,7 +31,7 @@ class LogisticRegression:
         iterations, converged: of the last fit.
     """
 
-    model: object = dataclasses.field(repr=False)
+    model: Any = dataclasses.field(repr=False)
     center: np.ndarray = dataclasses.field(repr=False)
     c: float
     held_out_top1: float | None
@@ -61,8 +63,8 @@ class LogisticRegression:
 
 
 def fit_logistic_regression(
-    features,
-    labels,
+    features: ArrayLike,
+    labels: ArrayLike,
     seed: int = 0,
     grid: Sequence[float] = GRID,
     held_out: float = HELD_OUT,

@@ -15,7 +15,7 @@ class MapFile:
         dtype: float16 or float32; what was written in the other is converted when it is read.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.dtype = np.dtype("float16")
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long-lived as this
         self._end, self._shape = 0, ()
@@ -36,7 +36,7 @@ class MapFile:
             OSError: the disk is full.
         """
         maps = np.ascontiguousarray(maps)
-        left = memoryview(maps).cast("B")
+        left = memoryview(maps).cast("B")  # type: ignore[arg-type]
         self._file.seek(self._end)
         try:
             while left:
@@ -62,7 +62,7 @@ class MapFile:
             same = self._dtypes[row] == self.dtype
             read = place if same else np.empty(self._shape, self._dtypes[row])
             self._file.seek(self._starts[row])
-            left = memoryview(read).cast("B")
+            left = memoryview(read).cast("B")  # type: ignore[arg-type]
             while left:
                 left = left[self._file.readinto(left) :]
             if not same:

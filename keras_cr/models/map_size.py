@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import keras
 
+from keras_cr._types import Images, Tensor
+
 _LARGEST = 1024  # pixels; a backbone that has no map of images this large is left to itself
 
 
@@ -18,7 +20,7 @@ class MapSize:
         backbone: a Keras model from `(B, H, W, 3)` to `(B, h, w, C)`.
     """
 
-    def __init__(self, backbone: keras.Model):
+    def __init__(self, backbone: keras.Model) -> None:
         self.backbone = backbone
         self._known: dict[tuple[int, int], tuple[int, int] | None] = {}
         self._least: tuple[int, int] | None = None
@@ -67,7 +69,7 @@ class MapSize:
         """Side in pixels from which a square image's map has several places."""
         return max(self.fixed or (self._smallest()[1],))
 
-    def guarded(self, images):
+    def guarded(self, images: Images) -> Tensor:
         """The same images; in a graph of TensorFlow that takes any size, wrong ones end it.
 
         Raises:

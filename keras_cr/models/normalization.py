@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cr._types import Dtype, Images, Tensor
 from keras_cr.layers import ChannelRescaling
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -53,7 +54,9 @@ NORMALIZATIONS = {
 }
 
 
-def centered(images, mean: Sequence[float], deviation: Sequence[float], dtype=None):
+def centered(
+    images: Images, mean: Sequence[float], deviation: Sequence[float], dtype: Dtype = None
+) -> Tensor:
     """RGB 0..255 less a mean, over a deviation; both as shares of 255: for networks built here.
 
     In two steps, the first of which leaves numbers near 0 to dtypes with few digits.
@@ -65,7 +68,7 @@ def centered(images, mean: Sequence[float], deviation: Sequence[float], dtype=No
     return ChannelRescaling(scales, dtype=dtype, name="normalize_images")(x)
 
 
-def normalized(images, normalization: Normalization, policy: keras.DTypePolicy):
+def normalized(images: Images, normalization: Normalization, policy: keras.DTypePolicy) -> Tensor:
     """What a backbone of that policy expects, of RGB 0..255: for networks built elsewhere.
 
     In float32 whatever the policy: 0..255 has more values than bfloat16 tells apart.

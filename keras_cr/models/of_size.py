@@ -1,5 +1,7 @@
 """KerasHub's backbones built anew for images of another size, with the weights they have."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_cr.models.adapted_backbone import own_positions
@@ -76,7 +78,7 @@ def _built(model: keras.Model, **changes) -> keras.Model:
     return type(model).from_config(model.get_config() | changes)
 
 
-def _copy(model: keras.Model, twin: keras.Model, apart_from: list = ()) -> None:
+def _copy(model: keras.Model, twin: keras.Model, apart_from: Sequence = ()) -> None:
     """Copies weights as saving and loading would, so that layers convert what they must."""
     left_out = {id(layer) for layer in apart_from}
     for old, new in zip(model._flatten_layers(), twin._flatten_layers(), strict=True):

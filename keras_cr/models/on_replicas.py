@@ -1,10 +1,12 @@
 """Models that run an encoder where it was built: on one device, or on a strategy's replicas."""
 
 import contextlib
+from typing import Any
 
 import keras
 
 from keras_cr._replicas import number_of, predict_on_batch
+from keras_cr._types import Tensor
 
 
 class EncoderModel(keras.Model):
@@ -18,7 +20,7 @@ class EncoderModel(keras.Model):
         **kwargs: as for `keras.Model`.
     """
 
-    def __init__(self, encoder: keras.Model, **kwargs):
+    def __init__(self, encoder: keras.Model, **kwargs: Any) -> None:
         replicated = number_of(encoder) > 1
         with encoder.distribute_strategy.scope() if replicated else contextlib.nullcontext():
             super().__init__(**kwargs)
@@ -26,5 +28,5 @@ class EncoderModel(keras.Model):
         if keras.backend.backend() == "tensorflow":
             self.jit_compile = False  # XLA on CPU: seconds of compilation, no speed
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: Tensor) -> Any:
         return predict_on_batch(self, super().predict_on_batch, x)

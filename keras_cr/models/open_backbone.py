@@ -55,7 +55,7 @@ def open_backbone(
     image_size: tuple[int, int] | None = None,
     load_weights: bool = True,
     dtype: Any = None,
-    **options,
+    **options: Any,
 ) -> Opened:
     """Loads a model that `adapt_backbone` takes, with a source where its files can be pinned.
 
@@ -172,7 +172,7 @@ def _normalization(hub: Any, preset: str, backbone: type) -> Any:
     for cls in layers:
         if getattr(cls, "backbone_cls", None) is backbone:
             try:
-                converter = cls.from_preset(preset)
+                converter = cls.from_preset(preset)  # type: ignore[attr-defined]
             except FileNotFoundError:
                 converter = None
             if converter is not None and converter.scale is not None:

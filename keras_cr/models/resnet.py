@@ -1,9 +1,12 @@
 """ResNets as torchvision defines them."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Dtype
 from keras_cr.models.building import Builder
 from keras_cr.models.described import Described
 from keras_cr.models.normalization import IMAGENET_MEAN, IMAGENET_STD, centered
@@ -35,6 +38,7 @@ class ResNet(Described):
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
         name: the model's name.
+        trainable: whether its weights are trained.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255.
@@ -45,8 +49,8 @@ class ResNet(Described):
 
     Example:
 
-    >>> resnet50()(images).shape
-    TensorShape([8, 7, 7, 2048])
+    >>> resnet18()(images).shape  # of (8, 96, 96, 3)
+    TensorShape([8, 3, 3, 512])
     """
 
     arguments = (
@@ -62,7 +66,7 @@ class ResNet(Described):
         normalize_images: bool = True,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "resnet",
         trainable: bool = True,
         max_pool: bool = True,
@@ -70,7 +74,7 @@ class ResNet(Described):
         group_width: int = 64,
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
-    ):
+    ) -> None:
         blocks = tuple(whole_number("blocks", count) for count in blocks)
         width, seed = whole_number("width", width), plain_seed(seed)
         groups, group_width = (
@@ -152,16 +156,28 @@ class _Blocks(Builder):
         return self.join(y, self.shortcut(x, 4 * width, stride, name), name)
 
 
-def resnet18(**kwargs) -> ResNet:
-    """ResNet-18: 11.2 M parameters, 512 channels. Keywords as for `ResNet`."""
+def resnet18(**kwargs: Any) -> ResNet:
+    """ResNet-18: 11.2 M parameters, 512 channels.
+
+    Args:
+        **kwargs: as for `ResNet`.
+    """
     return ResNet((2, 2, 2, 2), bottleneck=False, **({"name": "resnet18"} | kwargs))
 
 
-def resnet34(**kwargs) -> ResNet:
-    """ResNet-34: 21.3 M parameters, 512 channels. Keywords as for `ResNet`."""
+def resnet34(**kwargs: Any) -> ResNet:
+    """ResNet-34: 21.3 M parameters, 512 channels.
+
+    Args:
+        **kwargs: as for `ResNet`.
+    """
     return ResNet((3, 4, 6, 3), bottleneck=False, **({"name": "resnet34"} | kwargs))
 
 
-def resnet50(**kwargs) -> ResNet:
-    """ResNet-50: 23.5 M parameters, 2048 channels. Keywords as for `ResNet`."""
+def resnet50(**kwargs: Any) -> ResNet:
+    """ResNet-50: 23.5 M parameters, 2048 channels.
+
+    Args:
+        **kwargs: as for `ResNet`.
+    """
     return ResNet((3, 4, 6, 3), bottleneck=True, **({"name": "resnet50"} | kwargs))

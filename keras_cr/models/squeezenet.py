@@ -1,9 +1,12 @@
 """SqueezeNet 1.1: small enough to travel inside the package."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._types import Dtype
 from keras_cr.layers import ChannelRescaling
 from keras_cr.models.described import Described
 
@@ -39,6 +42,7 @@ class SqueezeNet(Described):
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
         name: the model's name.
+        trainable: whether its weights are trained.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255.
@@ -48,8 +52,8 @@ class SqueezeNet(Described):
 
     Example:
 
-    >>> squeezenet()(images).shape
-    TensorShape([8, 13, 13, 512])
+    >>> squeezenet()(images).shape  # of (8, 96, 96, 3)
+    TensorShape([8, 5, 5, 512])
     """
 
     arguments = ("fires", "width", "normalize_images")
@@ -61,10 +65,10 @@ class SqueezeNet(Described):
         normalize_images: bool = True,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "squeezenet",
         trainable: bool = True,
-    ):
+    ) -> None:
         fires = tuple(tuple(whole_number("fires", n) for n in fire) for fire in fires)
         width, seed = whole_number("width", width), plain_seed(seed)
         seeds = None if seed is None else iter(range(1000 * seed, 1000 * seed + 1000))
@@ -109,6 +113,10 @@ class SqueezeNet(Described):
         )
 
 
-def squeezenet(**kwargs) -> SqueezeNet:
-    """SqueezeNet 1.1: 0.72 M parameters, 512 channels. Keywords as for `SqueezeNet`."""
+def squeezenet(**kwargs: Any) -> SqueezeNet:
+    """SqueezeNet 1.1: 0.72 M parameters, 512 channels.
+
+    Args:
+        **kwargs: as for `SqueezeNet`.
+    """
     return SqueezeNet(**kwargs)

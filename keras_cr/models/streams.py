@@ -2,18 +2,20 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_cr._numbers import whole_number
+from keras_cr._types import Images
 from keras_cr.models.inputs import Seen, checked_images, refuse_paths
 
 IMAGE_KEYS = ("image", "images")
 
 
 def checked_batches(
-    images, batch_size: int = 64, argument: str = "images", rgb: bool = True
+    images: Images, batch_size: int = 64, argument: str = "images", rgb: bool = True
 ) -> Iterator[np.ndarray]:
     """Yields batches of images that have been checked, in order.
 
@@ -52,7 +54,7 @@ def checked_batches(
         raise ValueError(f"`{argument}` must hold at least one image; received none.")
 
 
-def images_of(batch, argument: str = "images"):
+def images_of(batch: Any, argument: str = "images") -> Any:
     """The images of a batch as data sets yield it: alone, first in a tuple, or in a dict.
 
     Raises:
@@ -74,7 +76,7 @@ def images_of(batch, argument: str = "images"):
     return batch[keys[0]]
 
 
-def refuse_endless(images, argument: str = "images") -> None:
+def refuse_endless(images: Images, argument: str = "images") -> None:
     """Raises a ValueError for a source of batches that says of itself that it never ends."""
     endless = isinstance(images, itertools.cycle)
     if hasattr(images, "cardinality"):

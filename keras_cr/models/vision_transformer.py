@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from keras_cr._numbers import plain_seed, sides, whole_number
+from keras_cr._types import Dtype
 from keras_cr.layers import LayerScale, PatchPositions, PrefixTokens, TokensToMap
 from keras_cr.models.building import Builder
 from keras_cr.models.class_token import WithClassToken
@@ -39,6 +40,7 @@ class VisionTransformer(Described, WithClassToken):
         seed: seed of the initial weights.
         dtype: dtype policy of every layer.
         name: the model's name.
+        trainable: whether its weights are trained.
 
     Input shape:
         `(B, H, W, 3)`, RGB 0..255.
@@ -48,8 +50,8 @@ class VisionTransformer(Described, WithClassToken):
 
     Example:
 
-    >>> VisionTransformer(patch=14, grid=37, width=384, depth=12, heads=6)(images).shape
-    TensorShape([8, 16, 16, 384])
+    >>> VisionTransformer(patch=16, grid=14, width=384, depth=12, heads=6)(images).shape
+    TensorShape([8, 6, 6, 384])
     """
 
     arguments = (
@@ -74,11 +76,11 @@ class VisionTransformer(Described, WithClassToken):
         std: tuple[float, ...] = IMAGENET_STD,
         input_shape: tuple = (None, None, 3),
         seed: int | None = None,
-        dtype=None,
+        dtype: Dtype = None,
         name: str = "vit",
         trainable: bool = True,
         class_token: bool = True,
-    ):
+    ) -> None:
         patch, width = whole_number("patch", patch), whole_number("width", width)
         depth, heads = whole_number("depth", depth), whole_number("heads", heads)
         hidden = whole_number("hidden", 4 * width if hidden is None else hidden)

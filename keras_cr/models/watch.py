@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -27,11 +27,11 @@ class Watch:
 
     def __init__(
         self, pick: Callable[[Any], list], check: Callable[..., Any], first_only: bool = False
-    ):
+    ) -> None:
         self.pick, self.check, self.first_only = pick, check, first_only
         self.error: Exception | None = None
 
-    def data(self, data, seen: Seen):
+    def data(self, data: Any, seen: Seen) -> Any:
         """What to give to Keras in place of `data`.
 
         Args:
@@ -59,7 +59,7 @@ class Watch:
             f"{'None' if data is None else 'a ' + type(data).__name__}"
         )
 
-    def _look_at(self, parts: list, seen: Seen) -> None:
+    def _look_at(self, parts: Sequence, seen: Seen) -> None:
         try:
             self.check(*parts, seen=seen)
         except ValueError as error:

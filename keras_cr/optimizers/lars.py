@@ -1,8 +1,12 @@
 """LARS: every layer learns at a rate that its weights and its gradient set."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_cr._types import Config, Tensor
 from keras_cr.optimizers.weight_decay import ScheduledWeightDecay
 
 
@@ -42,12 +46,12 @@ class LARS(ScheduledWeightDecay, keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.2,
+        learning_rate: Any = 0.2,
         momentum: float = 0.9,
-        weight_decay=1.5e-6,
+        weight_decay: Any = 1.5e-6,
         trust_coefficient: float = 0.001,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         if not 0 <= momentum <= 1:
             raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
@@ -58,13 +62,13 @@ class LARS(ScheduledWeightDecay, keras.optimizers.Optimizer):
             )
         self.momentum, self.trust_coefficient = momentum, trust_coefficient
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
         self.velocities = self.add_optimizer_variables(variables, "velocity")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Any) -> None:
         velocity = self.velocities[self._get_variable_index(variable)]
         dtype = keras.backend.result_type(variable.dtype, "float32")
         gradient = ops.cast(ops.convert_to_tensor(gradient), dtype)
@@ -84,7 +88,7 @@ class LARS(ScheduledWeightDecay, keras.optimizers.Optimizer):
     def _apply_weight_decay(self, variables):
         """Nothing beside the step: the weight decay is part of what the ratio scales."""
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "momentum": self.momentum,
             "trust_coefficient": self.trust_coefficient,

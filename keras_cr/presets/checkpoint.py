@@ -12,7 +12,7 @@ import os
 import pickle
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +87,10 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
 class Inert:
     """Stands for whatever a checkpoint holds beside tensors: takes everything and does nothing."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self
 
     def __setstate__(self, state):
@@ -99,10 +99,10 @@ class Inert:
     def __setitem__(self, key, value):
         pass
 
-    def append(self, value):
+    def append(self, value: Any) -> None:
         pass
 
-    def extend(self, values):
+    def extend(self, values: Iterable[Any]) -> None:
         pass
 
 
@@ -150,7 +150,7 @@ class _Tensor:
         last = self.offset + sum(
             (length - 1) * step for length, step in zip(self.size, self.stride, strict=True)
         )
-        if values is None or (math.prod(self.size) and last >= len(values)):
+        if values is None or (math.prod(self.size) and last >= len(values)):  # type: ignore[arg-type]
             raise CheckpointError("a tensor reaches past its storage; the file is damaged.")
         if math.prod(self.size) > len(values):  # a few bytes must not become gigabytes
             raise CheckpointError(

@@ -63,10 +63,10 @@ def locate(
     entry = card(text)
     if entry.packaged:
         label = f"Preset {text!r} in the package ({str(entry.folder)!r})"
-        return Located(entry.folder, label, "install keras-cr again", entry.files)
+        return Located(entry.folder, label, "install keras-cr again", entry.files)  # type: ignore[arg-type]
     if not entry.pinned:
         raise UnpublishedPresetError(unpublished_message(entry))
-    return _fetched(text, entry.repo, entry.commit, files, options, entry.files)
+    return _fetched(text, entry.repo, entry.commit, files, options, entry.files)  # type: ignore[arg-type]
 
 
 def _fetched(

@@ -170,9 +170,9 @@ def read_manifest(preset: Located) -> dict[str, Any]:
 
 def _seal_holds(seal: object, data: bytes) -> bool:
     """Whether the bytes of preset.json have the sum that stands in them."""
-    if not is_sha256(seal) or data.count(seal.encode()) != 1:
+    if not is_sha256(seal) or data.count(seal.encode()) != 1:  # type: ignore[attr-defined]
         return False
-    return hashlib.sha256(data.replace(seal.encode(), _OPEN_SEAL)).hexdigest() == seal
+    return hashlib.sha256(data.replace(seal.encode(), _OPEN_SEAL)).hexdigest() == seal  # type: ignore[attr-defined]
 
 
 def _fault(manifest: Mapping[str, Any]) -> str | None:

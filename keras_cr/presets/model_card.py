@@ -69,13 +69,13 @@ def model_card(
     measured = known.get("metrics") or headline(manifest.get("metrics") or {}) or NOT_MEASURED
     licence = known.get("licence") or manifest.get("licence") or NOT_STATED
     title = in_line(known.get("title") or manifest.get("name") or repo or NOT_STATED)
-    results = [] if measured == NOT_MEASURED else _eval_results(measured)
+    results = [] if measured == NOT_MEASURED else _eval_results(measured)  # type: ignore[arg-type]
     data = ModelCardData(
         library_name="keras",
         pipeline_tag="image-feature-extraction",
         license=_LICENCES.get(licence, "other"),
         tags=_TAGS,
-        **({"model_name": title, "eval_results": results} if results else {}),
+        **({"model_name": title, "eval_results": results} if results else {}),  # type: ignore[arg-type]
     )
     handle = f"hf://{repo}" if repo else manifest.get("name")
     handle += f"@{revision}" if revision else ""
@@ -121,7 +121,7 @@ def model_card(
         "",
         "## What was measured",
         "",
-        *(["Not measured."] if measured == NOT_MEASURED else _table(measured)),
+        *(["Not measured."] if measured == NOT_MEASURED else _table(measured)),  # type: ignore[arg-type]
         "",
         "## Use, limits, licences",
         "",
@@ -152,7 +152,7 @@ def _eval_results(measured: Mapping[str, Any]) -> list:
             dataset_type=dataset.lower().replace(" ", "_"),
             dataset_name=dataset,
             dataset_split="test",
-            metric_type=metric.hub,
+            metric_type=metric.hub,  # type: ignore[arg-type]
             metric_name=metric.name,
             metric_value=value,
         )

@@ -110,7 +110,7 @@ def check_public(source: BackboneSource, handle: str, token: str | bool | None) 
     path = checked(source, None, {"token": token}, way_out)
     folder = path if path.is_dir() else path.parent
     paths = {name: folder / name for name in source.files}
-    if not hub.holds(repo, source.commit, paths, token):
+    if not hub.holds(repo, source.commit, paths, token):  # type: ignore[arg-type]
         raise BackboneError(f"{handle}: its backbone {source.pinned_handle} is gone; {way_out}.")
 
 

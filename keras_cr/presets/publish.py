@@ -199,15 +199,15 @@ def _commit(
     api = HfApi(token=token)
     api.create_repo(repo, private=private, exist_ok=True)
     head = api.model_info(repo).sha
-    same = hub.holds(repo, head, paths, token)
-    tagged = _tags(api, repo).get(tag)
+    same = hub.holds(repo, head, paths, token)  # type: ignore[arg-type]
+    tagged = _tags(api, repo).get(tag)  # type: ignore[arg-type]
     if tagged and not (same and tagged == head):
         raise PublishConflictError(
             f"{hub.SCHEME}{repo}: the tag {tag!r} names commit {tagged[:12]} already; choose a new "
             "tag: others may rely on this one."
         )
     if same:
-        return head, False
+        return head, False  # type: ignore[return-value]
     operations = [CommitOperationAdd(file, path) for file, path in paths.items()]
     message = message or f"Publish {repo.split('/')[1]}" + (f" {tag}" if tag else "")
     made = api.create_commit(repo, operations, commit_message=message, parent_commit=head)

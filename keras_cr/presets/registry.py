@@ -19,7 +19,23 @@ _PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a preset; the fields are those of weights_card/README.md."""
+    """What is known of a preset; the fields are those of weights_card/README.md.
+
+    Attributes:
+        name, title, description: what `from_preset` takes; one line; a few sentences.
+        backbone: its name.
+        data: `name`, `url`, `classes`, `train` and `test` (images), `licence` of the training data.
+        paper: URL of the method's paper.
+        recipe: `command`, `config` and `seeds` of the training.
+        repo, commit, files: where the Hub has it, and size and sha256 of each file.
+        packaged: whether the files come with this package.
+        metrics: measured values as in metrics.json, or a text that there are none.
+        licence: of the weights.
+        intended_use, limits: what the preset is for; what it is not for.
+        date, version: when the weights were made, and by which version of keras_cr.
+        backbone_source: where the backbone's weights are, if not among `files`.
+        parameters: number of the encoder's.
+    """
 
     name: str
     title: str
@@ -125,6 +141,9 @@ def cards(own: bool = True) -> dict[str, Card]:
 def card(name: str) -> Card:
     """One card.
 
+    Args:
+        name: the preset's.
+
     Raises:
         UnknownPresetError: if there is none; names that come close are in the message.
         CardError: if it cannot be read or breaks the schema.
@@ -161,7 +180,7 @@ class PresetsOfClass:
         *also: other classes whose presets `from_preset` takes.
     """
 
-    def __init__(self, *also: str):
+    def __init__(self, *also: str) -> None:
         self.also = also
 
     def __get__(self, instance: object | None, owner: type) -> dict[str, PresetInfo]:

@@ -36,7 +36,7 @@ def first_unread(
 class _Comparison:
     def __init__(self, same_keras: bool, same_dtype: bool):
         self.same_keras, self.same_dtype = same_keras, same_dtype
-        self.names: dict[str, str] = {}  # new names of layers that don't keep theirs, to the old
+        self.names: dict[str, Any] = {}  # new names of layers that don't keep theirs, to the old
 
     def fault(self, given: Any, built: Any, where: str, complete: bool) -> str | None:
         """What is wrong at `where`; `complete`: no entry may be missing in `given`."""

@@ -33,7 +33,9 @@ _TEXT: _Rule = ("text", lambda value: isinstance(value, str) and bool(value.stri
 _COUNT: _Rule = ("a positive integer", lambda value: type(value) is int and value > 0)
 _SEEDS: _Rule = (
     "a list of integers",
-    lambda value: isinstance(value, list) and value and all(type(seed) is int for seed in value),
+    lambda value: (
+        isinstance(value, list) and bool(value) and all(type(seed) is int for seed in value)
+    ),
 )
 _FLAG: _Rule = ("true or false", lambda value: type(value) is bool)
 _URL: _Rule = ("a URL", _matches(r"https?://\S+"))

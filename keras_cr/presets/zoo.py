@@ -101,7 +101,7 @@ def _metrics(measured: str | Mapping[str, Any]) -> str:
     """The headline numbers, or that there are none."""
     if measured == NOT_MEASURED:
         return NOT_MEASURED
-    found = ((metric, metric.of(measured)) for metric in shown_in("card"))
+    found = ((metric, metric.of(measured)) for metric in shown_in("card"))  # type: ignore[arg-type]
     return ", ".join(
         f"{metric.title} {number(metric, value)}" for metric, value in found if value is not None
     )
@@ -109,5 +109,5 @@ def _metrics(measured: str | Mapping[str, Any]) -> str:
 
 def _best(measured: str | Mapping[str, Any]) -> float:
     """Rank-1 of the retrieval; -1 where it was not measured."""
-    value = None if measured == NOT_MEASURED else shown_in("card")[0].of(measured)
+    value = None if measured == NOT_MEASURED else shown_in("card")[0].of(measured)  # type: ignore[arg-type]
     return -1.0 if value is None else value

@@ -1,11 +1,14 @@
 """What a pretrainer's batch may look like."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_cr._replicas import gather
+from keras_cr._types import Tensor
 
 
-def training_batch(data, pretrainer) -> dict:
+def training_batch(data: Any, pretrainer: Any) -> dict:
     """`unpack_views`, with the labels, small crops and boxes that a pretrainer needs.
 
     Raises:
@@ -33,7 +36,7 @@ def training_batch(data, pretrainer) -> dict:
     return batch
 
 
-def unpack_views(data) -> dict:
+def unpack_views(data: Any) -> dict:
     """Two views of a batch as a dict with `query`, `key` and perhaps `index`.
 
     Raises:
@@ -54,7 +57,7 @@ def unpack_views(data) -> dict:
     )
 
 
-def seen_views(data) -> list:
+def seen_views(data: Any) -> list:
     """The parts of a batch that a pretrainer's encoder is shown.
 
     Raises:
@@ -64,7 +67,7 @@ def seen_views(data) -> list:
     return [views[name] for name in ("query", "key", "image") if name in views]
 
 
-def image_numbers(views: dict):
+def image_numbers(views: dict) -> Tensor | None:
     """Which image each row of a batch is, of all replicas, or None where the views don't say."""
     if (index := views.get("index")) is None:
         return None

@@ -1,9 +1,12 @@
 """Self-distillation over prototypes: the loss and the centre of DINO."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._replicas import average, gather
+from keras_cr._types import Tensor
 from keras_cr.rationale.measures import relative_entropy
 
 
@@ -28,8 +31,8 @@ class Distillation(keras.layers.Layer):
         temperature: float = 0.1,
         teacher_temperature: float = 0.04,
         center_momentum: float = 0.9,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.temperature, self.teacher_temperature = temperature, teacher_temperature
         self.center_momentum = center_momentum
@@ -42,15 +45,15 @@ class Distillation(keras.layers.Layer):
         )
         self.built = True
 
-    def targets(self, outputs):
+    def targets(self, outputs: Tensor) -> Tensor:
         """The teacher's distributions, of its outputs `(..., prototypes)`."""
         return ops.softmax((outputs - self.center) / self.teacher_temperature, axis=-1)
 
-    def call(self, targets, outputs):
+    def call(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """The loss of each row, `(...)`, of targets and the student's outputs."""
         return -ops.sum(targets * ops.log_softmax(outputs / self.temperature, axis=-1), axis=-1)
 
-    def move_center(self, *outputs):
+    def move_center(self, *outputs: Tensor) -> None:
         """Moves the centre to the mean of the teacher's outputs, each of as many rows.
 
         Of all replicas, so that they have the same centre.
@@ -60,7 +63,7 @@ class Distillation(keras.layers.Layer):
         self.center.assign(kept * self.center + (1.0 - kept) * seen)
 
     @staticmethod
-    def measures(targets) -> dict:
+    def measures(targets: Tensor) -> dict:
         """How unsure the targets of a batch are, and how evenly they use the prototypes."""
         used = average(ops.mean(targets, axis=0, keepdims=True))
         return {

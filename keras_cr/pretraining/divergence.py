@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_cr._finite import not_finite
 from keras_cr._replicas import put_back, total
+from keras_cr._types import Logs, Tensor
 
 ON_NAN = ("stop", "skip")
 MOST_SKIPPED = 10  # steps in a row
@@ -24,14 +25,14 @@ class DivergedError(ArithmeticError):
 class SkippedSteps(keras.metrics.Metric):
     """How many steps have been skipped, which every replica counts for itself."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(name="skipped_steps")
         self.total = self.add_variable((), "zeros", aggregation="mean", name="total")
 
-    def update_state(self, skipped):
+    def update_state(self, skipped: Tensor) -> None:
         self.total.assign_add(skipped)
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.cast(self.total, self.dtype)
 
 
@@ -81,19 +82,19 @@ class WatchNotFinite(keras.callbacks.Callback):
         first_step: steps of the first epoch that an earlier training has done.
     """
 
-    def __init__(self, images_of: Callable[[int, int], list[str]], first_step: int = 0):
+    def __init__(self, images_of: Callable[[int, int], list[str]], first_step: int = 0) -> None:
         super().__init__()
         self.images_of, self.first_step, self.epoch = images_of, first_step, 0
         self.steps, self.skipped, self.in_a_row = first_step, 0.0, 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         if self.model.on_nan == "skip":
             self.skipped = float(self.model.skipped_steps.result())
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.steps = self.first_step + batch + 1
         skipped = logs.get("skipped_steps", 0) > self.skipped
         self.in_a_row = self.in_a_row + 1 if skipped else 0
@@ -111,7 +112,7 @@ class WatchNotFinite(keras.callbacks.Callback):
             raise DivergedError(f"{told} It is the last of {MOST_SKIPPED} in a row. {_WAY_OUT}")
         warnings.warn(f"{told} The step is skipped.", stacklevel=2)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs.get("skipped_steps") == self.steps:
             raise DivergedError(
                 f"The loss or a gradient is not finite at any step of epoch {epoch + 1}. {_WAY_OUT}"

@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from keras_cr._types import Tensor
 
-def view_box(batch: dict, view: str):
+
+def view_box(batch: dict, view: str) -> Tensor:
     """Where in its image each row of a view lies: `(N, 4)`, top, left, bottom, right.
 
     As fractions of the image; of a flipped view left and right change places. The small crops of
@@ -14,7 +16,9 @@ def view_box(batch: dict, view: str):
     return ops.where(flip, ops.take(box, [0, 3, 2, 1], axis=1), box)
 
 
-def matched_places(box, shape: tuple[int, int], other_box, other_shape: tuple[int, int]):
+def matched_places(
+    box: Tensor, shape: tuple[int, int], other_box: Tensor, other_shape: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """The place of another view's map in which the middle of each place of a map lies.
 
     Args:

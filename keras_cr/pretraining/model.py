@@ -3,14 +3,15 @@
 The training step and the contract of an objective are in `keras_cr.pretraining.pretrainer`.
 """
 
-import functools
 from collections.abc import Sequence
+from typing import Any, NoReturn, Self
 
 import keras
 import numpy as np
 
 from keras_cr._numbers import plain_seed, whole_number
-from keras_cr._replicas import copies_of, number_of, spread
+from keras_cr._replicas import check_same_scope, spread
+from keras_cr._types import Config, Images, Shape, Tensor, wraps
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.inputs import Seen
 from keras_cr.models.labels import checked_labels
@@ -38,19 +39,14 @@ class PretrainingModel(keras.Model):
         auxiliary: Sequence[AuxiliaryTask],
         objective_weight: float,
         seed: int | None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(encoder, CommonRationaleEncoder):
             raise ValueError(
                 f"`encoder` must be a CommonRationaleEncoder. Received: {type(encoder).__name__}"
             )
-        if wrong := [each for each in encoder.weights if copies_of(each) != number_of(self)]:
-            raise ValueError(
-                "`encoder` must be built in the scope of the strategy that the pretrainer is built "
-                f"in, its backbone too. Received: {wrong[0].path!r} on {copies_of(wrong[0])} "
-                f"devices, in a scope of {number_of(self)}"
-            )
+        check_same_scope("encoder", encoder, self)
         if rationale is not None and not isinstance(rationale, Rationale):
             raise ValueError(f"`rationale` must be a Rationale or None. Received: {rationale!r}")
         self.check_rationale(rationale)
@@ -98,15 +94,16 @@ class PretrainingModel(keras.Model):
         return bool(self._taught_by_labels())
 
     def _taught_by_labels(self) -> list:  # no property: Keras would walk it, and find itself
-        return [each for each in (self, *self.auxiliary) if each.labels]
+        every: list[Any] = [self, *self.auxiliary]
+        return [each for each in every if each.labels]
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         skipped = [self.skipped_steps] if self.on_nan == "skip" else []
         return [*self._trackers.values(), *skipped]
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         """What the optimizer trains: without the branch, or parts of it, where it is not fitted."""
         branch = self.encoder.branch
         if self.rationale is None:
@@ -119,7 +116,7 @@ class PretrainingModel(keras.Model):
         return [v for v in super().trainable_variables if id(v) not in left_out]
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[keras.Variable]:
         return self.trainable_variables
 
     @property
@@ -144,14 +141,14 @@ class PretrainingModel(keras.Model):
         if on_nan != self.on_nan:
             self.on_nan, self.train_function = on_nan, None  # which was traced with the other
 
-    def call(self, images, training=False):
+    def call(self, images: Images, training: bool = False) -> Tensor:
         return self.encoder(images, training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.encoder.compute_output_shape(input_shape)
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, *args, **kwargs):
+    @wraps(keras.Model.fit)
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         def check(*views, seen):
             for images in views:
                 self.encoder.check_images(images, seen=seen)
@@ -166,15 +163,15 @@ class PretrainingModel(keras.Model):
                 x = labels.data(x, Seen("label")) if self.needs_labels else x
             return super().fit(x, *args, **kwargs)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         """Builds the optimizer first: a step that makes variables is traced twice."""
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
-    @functools.wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, x, *args, **kwargs):
+    @wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_labels_of(x)
         return super().train_on_batch(spread(x, self), *args, **kwargs)
 
@@ -191,13 +188,13 @@ class PretrainingModel(keras.Model):
         for each in self._taught_by_labels():
             checked_labels(labels, each.num_classes, "label")
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> NoReturn:
         raise RuntimeError(
             "A pretrainer has no validation step: judge its encoder with "
             "keras_cr.evaluation.evaluate(encoder, dataset, image_size=...)."
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         serialize = keras.saving.serialize_keras_object
         return super().get_config() | {
             "encoder": serialize(self.encoder),
@@ -211,7 +208,7 @@ class PretrainingModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         deserialize = keras.saving.deserialize_keras_object
         config["encoder"] = deserialize(config["encoder"])

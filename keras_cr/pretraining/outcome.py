@@ -5,10 +5,17 @@ from typing import Any
 
 from keras import ops
 
+from keras_cr._types import Tensor
+
 
 @dataclass
 class Outcome:
-    """What an objective or a task gives back: a scalar loss, and scalars to log by name."""
+    """What an objective or a task gives back.
+
+    Attributes:
+        loss: a scalar.
+        logs: scalars to log, by name.
+    """
 
     loss: Any
     logs: dict = field(default_factory=dict)
@@ -16,11 +23,14 @@ class Outcome:
 
 @dataclass
 class View:
-    """What a network makes of a view, float32: map `(B, h, w, C)`, the others `(B, D)`.
+    """What a network makes of a view, float32.
 
-    `projected` is what the head `project` makes of `pooled`, the map's average, and `predicted`
-    what `predict` makes of that; without such a head each is the one before. `dense`,
-    `(B, h * w, D)`, is what heads make of each place, for an objective whose `see` adds it.
+    Attributes:
+        map: the feature map, `(B, h, w, C)`.
+        pooled: its average, `(B, C)`.
+        projected: what the head `project` makes of that, `(B, D)`; without one, the same.
+        predicted: what the head `predict` makes of that, `(B, D)`; without one, the same.
+        dense: what heads make of each place, `(B, h * w, D)`, for an objective whose `see` adds it.
     """
 
     map: Any
@@ -30,7 +40,7 @@ class View:
     dense: Any = None
 
 
-def added(*losses):
+def added(*losses: Tensor) -> Tensor:
     """Their sum, the same from trace to trace.
 
     A sum and not `+`: TensorFlow regroups chains of additions, differently from trace to trace, and

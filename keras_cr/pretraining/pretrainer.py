@@ -20,6 +20,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_cr._replicas import check_even, gather, share, synchronized, whole_gradients
+from keras_cr._types import Images, Tensor
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.layers import RationalePooling
 from keras_cr.models import CommonRationaleEncoder
@@ -91,7 +92,7 @@ class Pretrainer(PretrainingModel):
     labels: bool = False  # whether batches must hold `label`
     boxes: bool = False  # whether batches must hold where in the image each view lies
     small_crops: int = 0  # of every image, in batches
-    augmentation = staticmethod(Augmentation.moco_v2)
+    augmentation: Any = staticmethod(Augmentation.moco_v2)
 
     def __init__(
         self,
@@ -103,8 +104,8 @@ class Pretrainer(PretrainingModel):
         auxiliary: Sequence[AuxiliaryTask] = (),
         objective_weight: float = 1.0,
         seed: int | None = 0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             encoder,
             rationale,
@@ -155,13 +156,13 @@ class Pretrainer(PretrainingModel):
     def after_step(self, teacher: dict[str, View], batch: dict) -> None:
         """Runs after the optimizer's step."""
 
-    def look(self, images):
+    def look(self, images: Images) -> Tensor:
         """The trained backbone's feature map of images, or of small crops, in training mode."""
         if len(images.shape) == 5:
             images = ops.reshape(images, (-1, *images.shape[2:]))
         return ops.cast(self.encoder.feature_map(images, training=True), "float32")
 
-    def see(self, feature_map, heads: dict) -> View:
+    def see(self, feature_map: Tensor, heads: dict) -> View:
         """What heads make of a feature map, which is averaged for them."""
         pooled = self.average(feature_map)
         projected = heads["project"](pooled, training=True) if "project" in heads else pooled
@@ -184,7 +185,7 @@ class Pretrainer(PretrainingModel):
         return seen
 
     @skippable
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         batch = training_batch(data, self)
         check_even(ops.shape(batch["query"])[0])
         with synchronized(self):

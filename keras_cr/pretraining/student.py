@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -10,6 +11,7 @@ from keras.optimizers.schedules import CosineDecay
 
 from keras_cr._numbers import positive_number, whole_number
 from keras_cr._progress import Progress, Verbose
+from keras_cr._types import Config
 from keras_cr.data import Augmentation, FineGrainedDataset, two_views
 from keras_cr.losses import RationaleFit
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
@@ -63,8 +65,8 @@ class Distill(keras.distillation.Distiller):
         student: keras.Model | str,
         map_weight: float = 0.1,
         seed: int | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.map_weight = positive_number("map_weight", map_weight) if map_weight else 0.0
         encoder = student_of(teacher, student, seed)
         losses = [keras.distillation.FeatureDistillation({"embedding": _distance, "map": None})]
@@ -89,16 +91,16 @@ class Distill(keras.distillation.Distiller):
         return self.student.encoder
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         """The Distiller's, without those that only labels make worth reading."""
         return [metric for metric in super().metrics if metric.name not in _OF_LABELS]
 
-    def compile(self, optimizer="adam", **kwargs):
+    def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
         """As `keras.Model.compile`, without a loss: there are no labels."""
         super().compile(optimizer, loss="mse", **kwargs)  # which Keras asks for, and never uses
         self.optimizer.build(self.trainable_variables)  # in the first step it would cost a trace
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             "teacher": keras.saving.serialize_keras_object(self.teacher.encoder),
             "student": keras.saving.serialize_keras_object(self.encoder),
@@ -107,7 +109,7 @@ class Distill(keras.distillation.Distiller):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         parts = ("teacher", "student")
         read = {name: keras.saving.deserialize_keras_object(config[name]) for name in parts}
         return cls(**config | read)
@@ -198,7 +200,7 @@ def student_of(
             )
         return student
     backbone = backbone_from_name(student, seed=seed) if isinstance(student, str) else student
-    options = {"num_detectors": teacher.num_detectors, "seed": seed}
+    options: dict[str, Any] = {"num_detectors": teacher.num_detectors, "seed": seed}
     options["pooling"] = "average" if teacher.pooling == "average" else "rationale"
     encoder = CommonRationaleEncoder(backbone, **options)
     if encoder.channels == length:
@@ -240,7 +242,7 @@ def _fit(taught, learnt):
     return RationaleFit()(taught[..., 0], learnt)
 
 
-def _length(encoder: CommonRationaleEncoder) -> int:
+def _length(encoder: Any) -> int:
     return encoder.compute_output_shape((None, None, None, 3))[-1]
 
 

@@ -1,8 +1,11 @@
 """Momentum twins: networks that follow a trained one by an exponential moving average."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_cr._types import Images, Tensor
 from keras_cr.models import AdaptedBackbone
 from keras_cr.models.families import of_package
 from keras_cr.models.learning_rates import assign_all
@@ -17,7 +20,7 @@ class Twin(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
     """
 
-    def __init__(self, backbone: keras.Model, heads: dict, **kwargs):
+    def __init__(self, backbone: keras.Model, heads: dict, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.backbone = momentum_copy(backbone)
         self.heads = {
@@ -25,18 +28,18 @@ class Twin(keras.layers.Layer):
         }
         self.built = True
 
-    def follow(self, backbone: keras.Model, heads: dict, momentum) -> None:
+    def follow(self, backbone: keras.Model, heads: dict, momentum: Tensor) -> None:
         """Keeps a share `momentum` of its own weights and takes the rest from the trained ones."""
         follow(self.backbone, backbone, momentum)
         for name, head in self.heads.items():
             follow(head, heads[name], momentum)
 
-    def call(self, images):
+    def call(self, images: Images) -> Tensor:
         """The feature map of a batch, on the batch's own statistics."""
         return self.backbone(images, training=True)
 
 
-def momentum_copy(model: keras.Model | keras.layers.Layer):
+def momentum_copy(model: keras.Model | keras.layers.Layer) -> Any:
     """Copies a model or layer with its weights, and takes the copy's variables out of training.
 
     The variables are frozen, not the layers: batch normalisation still works on batch statistics
@@ -56,7 +59,7 @@ def momentum_copy(model: keras.Model | keras.layers.Layer):
     return twin
 
 
-def follow(twin, model, momentum) -> None:
+def follow(twin: Any, model: Any, momentum: Tensor) -> None:
     """Moves a copy's trained parameters: `momentum * own + (1 - momentum) * the model's`.
 
     Batch normalisation's running statistics are left to the copy's own passes, as in He et al.,
@@ -71,7 +74,7 @@ def follow(twin, model, momentum) -> None:
     assign_all([own for own, _ in pairs], values)
 
 
-def rising(momentum: float, total_steps: int, step):
+def rising(momentum: float, total_steps: int, step: Tensor) -> Tensor:
     """A twin's momentum that goes from `momentum` to 1 along a cosine, at one step.
 
     Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020, section 3.2:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr._replicas import refuse_scope
+from keras_cr._types import Tensor
 from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
 from keras_cr.models.feature_maps import unit_scale
@@ -108,13 +110,13 @@ class BranchFit:
     def __init__(
         self,
         branch: RationaleBranch,
-        feature_maps,
+        feature_maps: Tensor,
         loss: keras.losses.Loss | None = None,
         epochs: int = EPOCHS,
         batch_size: int = 64,
         learning_rate: float = LEARNING_RATE,
         train_affine: bool = False,
-    ):
+    ) -> None:
         refuse_scope("A branch is fitted")
         self.epochs = whole_number("epochs", epochs)
         batch_size = whole_number("batch_size", batch_size)
@@ -142,7 +144,9 @@ class BranchFit:
         )
         self._train = self._train_in_steps if in_step else self._train_on_batches
 
-    def to(self, targets, seed: int = 0, on_epoch: Callable[[], None] | None = None) -> float:
+    def to(
+        self, targets: Tensor, seed: int = 0, on_epoch: Callable[[], None] | None = None
+    ) -> float:
         """Trains the branch, from the weights it has, to predict `targets`.
 
         Args:
@@ -202,11 +206,11 @@ class BranchFit:
 
 def fit_branch(
     branch: RationaleBranch,
-    feature_maps,
-    targets,
+    feature_maps: Tensor,
+    targets: Tensor,
     loss: keras.losses.Loss | None = None,
     seed: int = 0,
-    **options,
+    **options: Any,
 ) -> float:
     """Trains a branch to predict `targets` from feature maps, once; see `BranchFit`.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_cr._types import Tensor
 from keras_cr.attribution import center_prior
 from keras_cr.losses import RationaleFit
 from keras_cr.rationale.allowed import check_choices
@@ -154,7 +155,7 @@ class Rationale:
             reduction="sum",
             map_normalization="batch",
             train_affine=True,
-            **paths[objective],
+            **paths[objective],  # type: ignore[arg-type]
         )
 
     @classmethod
@@ -162,7 +163,7 @@ class Rationale:
         """Every choice that `changed` knows, `positives` among them, and the type of its value."""
         found = dict.fromkeys(_PARTS, str)
         for kind in (cls, Neighbours, Views, Foregrounds):
-            found |= {f.name: f.type for f in dataclasses.fields(kind) if f.name not in _PARTS}
+            found |= {f.name: f.type for f in dataclasses.fields(kind) if f.name not in _PARTS}  # type: ignore[misc]
         return {name: tuple if "tuple" in str(kind) else kind for name, kind in found.items()}
 
     def changed(self, options: Mapping[str, Any]) -> "Rationale":
@@ -189,7 +190,7 @@ class Rationale:
             foregrounds = Rationale(positives).foregrounds
         parts = {}
         for part, now in (("positives", positives), ("foregrounds", foregrounds)):
-            own = {f.name for f in dataclasses.fields(now)} if now else set()
+            own = {f.name for f in dataclasses.fields(now)} if now else set()  # type: ignore[arg-type]
             found = {name: options.pop(name) for name in options.keys() & own}
             parts[part] = dataclasses.replace(now, **found) if found else now
         for name in options.keys() - {f.name for f in dataclasses.fields(self)}:
@@ -200,7 +201,7 @@ class Rationale:
             raise ValueError(
                 f"`{name}` has no effect with {where}. Received: {name}={options[name]!r}"
             )
-        return dataclasses.replace(self, **parts, **options)
+        return dataclasses.replace(self, **parts, **options)  # type: ignore[arg-type]
 
     @property
     def explains_objective(self) -> bool:
@@ -212,7 +213,7 @@ class Rationale:
         """Whether a step needs the whole images beside the views."""
         return isinstance(self.positives, Neighbours) and self.positives.images == "whole"
 
-    def target_of(self, cam):
+    def target_of(self, cam: Tensor) -> Tensor:
         """What the branch is fitted to: `(B, h, w)`, of a GradCAM of that shape."""
         target = ops.cast(cam > 0, cam.dtype) if self.target == "sign" else cam
         if self.prior == "none":
@@ -249,7 +250,7 @@ class Rationale:
         config = _EARLIER | dict(config)
         if config.get("pooled_weight") == 0:  # of earlier runs: another loss, and none of it
             del config["pooled_weight"]
-        kind = _POSITIVES.get(config.get("positives"), Neighbours)
+        kind = _POSITIVES.get(config.get("positives"), Neighbours)  # type: ignore[call-overload]
         idle = {f.name for other in _POSITIVES.values() for f in dataclasses.fields(other)}
         idle -= {f.name for f in dataclasses.fields(kind)}
         return cls().changed({k: v for k, v in config.items() if k not in idle})

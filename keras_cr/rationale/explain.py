@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_cr._replicas import unshared
+from keras_cr._types import Seed, Tensor
 from keras_cr.attribution import center_prior, grad_cam
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.rationale.choices import Rationale
@@ -24,7 +26,7 @@ LOGGED = (  # what a fit says of itself
 )
 
 
-def explain(choices: Rationale, feature_map, gradients) -> tuple:
+def explain(choices: Rationale, feature_map: Tensor, gradients: Tensor) -> tuple:
     """GradCAM of a loss, and the target it makes.
 
     Args:
@@ -39,7 +41,9 @@ def explain(choices: Rationale, feature_map, gradients) -> tuple:
     return cam, choices.target_of(cam)
 
 
-def embed_for_neighbours(choices: Rationale, encoder, feature_map, weights):
+def embed_for_neighbours(
+    choices: Rationale, encoder: keras.Model, feature_map: Tensor, weights: Tensor
+) -> Tensor:
     """An image as its neighbours see it: what `NeighbourBank` stores and compares.
 
     Args:
@@ -63,7 +67,11 @@ def embed_for_neighbours(choices: Rationale, encoder, feature_map, weights):
 
 
 def explain_neighbours(
-    choices: Rationale, bank: NeighbourBank, feature_map, embedding, index=None
+    choices: Rationale,
+    bank: NeighbourBank,
+    feature_map: Tensor,
+    embedding: Tensor,
+    index: Tensor | None = None,
 ) -> tuple:
     """The same for the loss that compares an image with its neighbours.
 
@@ -103,8 +111,9 @@ class Explainer:
         bank: the `NeighbourBank`, or None where the explained loss is the objective's own.
     """
 
-    def __init__(self, encoder: CommonRationaleEncoder, choices: Rationale, seed=0):
-        self.encoder, self.choices, self.bank = encoder, choices, None
+    def __init__(self, encoder: CommonRationaleEncoder, choices: Rationale, seed: Seed = 0) -> None:
+        self.encoder, self.choices = encoder, choices
+        self.bank: Any = None
         self.fit_loss = choices.fit_loss()
         if isinstance(choices.positives, Neighbours):
             size = choices.positives.bank_size

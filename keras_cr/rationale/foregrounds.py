@@ -1,16 +1,15 @@
 """The rationale in the loop: its maps cut objects out, and views show them on other backgrounds."""
 
 import json
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
-from keras_cr._files import whole_file
+from keras_cr._files import DAMAGED_ZIP, whole_file
 from keras_cr._numbers import whole_number
 from keras_cr._progress import Verbose, tracked
 from keras_cr.attribution import center_prior
@@ -113,7 +112,7 @@ def foreground_maps(
     Example:
 
     >>> maps = foreground_maps(encoder, train, image_size=224)
-    >>> views = two_views(train, 224, 128, backgrounds=Foregrounds().swap(maps))
+    >>> views = two_views(train, 224, 32, backgrounds=Foregrounds().swap(maps))
     """
     from keras_cr.data import image_batches
 
@@ -139,7 +138,7 @@ def foreground_maps(
     return np.roll(maps, len(maps) // 2, axis=0) if cut == "shuffled" else maps
 
 
-def mask_batches(dataset: "FineGrainedDataset", image_size: int, batch_size: int = 64):
+def mask_batches(dataset: "FineGrainedDataset", image_size: int, batch_size: int = 64) -> Any:
     """True masks of whole images in batches, of which nothing is read yet.
 
     Raises:
@@ -167,14 +166,14 @@ def _centered(model, images, seed: int) -> RationaleBranch:
     return branch
 
 
-def write_maps(path: Path, maps: np.ndarray, **decides) -> None:
+def write_maps(path: Path, maps: np.ndarray, **decides: Any) -> None:
     """Keeps maps beside what decides them; the file is there whole or not at all."""
     key = np.array(_key(decides))
     with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(file, maps=maps, decides=key)
 
 
-def read_maps(path: Path, **decides) -> np.ndarray | None:
+def read_maps(path: Path, **decides: Any) -> np.ndarray | None:
     """What `write_maps` kept, or None where the file is missing, damaged or of something else.
 
     Without anything that decides them, any maps are taken.
@@ -183,7 +182,7 @@ def read_maps(path: Path, **decides) -> np.ndarray | None:
         with np.load(path, allow_pickle=False) as held:
             known = not decides or str(held["decides"]) == _key(decides)
             return held["maps"] if known else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED_ZIP:
         return None
 
 

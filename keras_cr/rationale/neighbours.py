@@ -5,11 +5,14 @@ scenery. Neighbours are other photographs: their backgrounds differ and average 
 left is what images have in common. The less alike in the background they are, the truer that is.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import plain_seed, whole_number
 from keras_cr._replicas import total
+from keras_cr._types import Config, Seed, Shape, Tensor
 from keras_cr.attribution.gradient import value_and_gradient
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
@@ -43,9 +46,9 @@ class NeighbourBank(keras.layers.Layer):
         contrast: str = "infonce",
         background: float = 0.0,
         background_negatives: float = 0.0,
-        seed=None,
-        **kwargs,
-    ):
+        seed: Seed = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         size = whole_number("size", size)
         if not 1 <= k < size:
@@ -64,7 +67,7 @@ class NeighbourBank(keras.layers.Layer):
         self.queue = FeatureQueue(size, seed=seed, dtype="float32", name="queue")
 
     @classmethod
-    def of(cls, positives: Neighbours, size: int, channels: int, seed=0) -> "NeighbourBank":
+    def of(cls, positives: Neighbours, size: int, channels: int, seed: Seed = 0) -> "NeighbourBank":
         """A built bank of so many embeddings, which compares as `positives` says.
 
         Args:
@@ -87,7 +90,7 @@ class NeighbourBank(keras.layers.Layer):
         bank.build((None, 2 * channels if positives.by_background else channels))
         return bank
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.queue.build(input_shape)
         self.stored = self.add_weight(
             name="stored",
@@ -98,16 +101,16 @@ class NeighbourBank(keras.layers.Layer):
             aggregation="only_first_replica",
         )
 
-    def filled(self, times: float):
+    def filled(self, times: float) -> Tensor:
         """Whether that many times its size has been stored: a boolean scalar."""
         return self.stored >= int(times * self.size)
 
     @property
-    def ready(self):
+    def ready(self) -> Tensor:
         """Whether there are positives and as many negatives at least: a boolean scalar."""
         return self.stored >= 2 * self.k
 
-    def gradient(self, embedding, index=None):
+    def gradient(self, embedding: Tensor, index: Tensor | None = None) -> Tensor:
         """The gradient of each image's loss by its object's embedding.
 
         The positive is the mean of the `k` nearest stored embeddings of other images (Dwibedi et
@@ -159,13 +162,13 @@ class NeighbourBank(keras.layers.Layer):
 
         return value_and_gradient(loss, embedding)[1] * ops.cast(self.ready, "float32")
 
-    def enqueue(self, embedding, index=None):
+    def enqueue(self, embedding: Tensor, index: Tensor | None = None) -> None:
         """Stores a batch of embeddings, at most `size`, in place of the oldest."""
         self.queue.enqueue(embedding, index)
         stored = self.stored + ops.shape(embedding)[0]
         self.stored.assign(ops.minimum(stored, 2**30))  # no overflow, however long the training
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = ("size", "k", "temperature", "contrast", "seed")
         names += ("background", "background_negatives")
         return super().get_config() | {name: getattr(self, name) for name in names}

@@ -149,7 +149,7 @@ def fit_rationale(
     progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
         embeddings = _in_chunks(embed, maps, weights)
-        bank = NeighbourBank.of(rationale.positives, len(embeddings), encoder.channels)
+        bank = NeighbourBank.of(rationale.positives, len(embeddings), encoder.channels)  # type: ignore[arg-type]
         bank.enqueue(embeddings, np.arange(len(embeddings)))
         cam, target = _explain(bank, maps, embeddings, rationale)
         if mirrored is not None:

@@ -1,5 +1,7 @@
 """What a rationale starts from: an encoder on a model of any origin."""
 
+from typing import Any
+
 import keras
 
 from keras_cr.models import CommonRationaleEncoder
@@ -13,7 +15,7 @@ def encoder_on(
     num_detectors: int | None = None,
     detectors: int = 1,
     pooling: str = "rationale",
-    **options,
+    **options: Any,
 ) -> CommonRationaleEncoder:
     """An encoder whose branch is to be trained.
 
@@ -45,7 +47,7 @@ def encoder_from(
     num_detectors: int | None = None,
     detectors: int = 1,
     pooling: str = "rationale",
-    **options,
+    **options: Any,
 ) -> CommonRationaleEncoder:
     """`encoder_on` what a name, a folder or a handle means: a preset, else a backbone.
 

@@ -2,14 +2,13 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_cr._files import whole_file
+from keras_cr._files import DAMAGED_ZIP, whole_file
 from keras_cr.evaluation._checks import ranking_keys
 from keras_cr.search.store import TYPES, Where, allowed
 
@@ -32,7 +31,7 @@ class ExactStore:
         names: Sequence[str] = (),
         vectors: np.ndarray | None = None,
         columns: Mapping[str, np.ndarray] | None = None,
-    ):
+    ) -> None:
         self._names = list(names)
         self._vectors = vectors
         self._columns = dict(columns or {})
@@ -87,7 +86,7 @@ class ExactStore:
             return [[] for _ in queries]
         gallery = self._vectors if len(rows) == len(self) else self._vectors[rows]
         k, found = min(k, len(rows)), []
-        for _, keys in ranking_keys(queries, gallery, np.arange(len(rows))):
+        for _, keys in ranking_keys(queries, gallery, np.arange(len(rows))):  # type: ignore[arg-type]
             best = np.partition(keys, k - 1, axis=1)[:, :k]
             best.sort(axis=1)
             for query, positions in zip(queries[len(found) :], best & 0x7FFFFFFF, strict=False):
@@ -98,7 +97,7 @@ class ExactStore:
 
     def vectors(self, names: Sequence[str] | None = None) -> np.ndarray:
         if names is None:
-            return self._vectors
+            return self._vectors  # type: ignore[return-value]
         return self._vectors[[self._rows[name] for name in names]]
 
     def values(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -121,8 +120,8 @@ class ExactStore:
                 file,
                 about=np.array(json.dumps(about)),
                 name=np.array(self._names, dtype=str),
-                embedding=self._vectors,
-                **columns,
+                embedding=self._vectors,  # type: ignore[arg-type]
+                **columns,  # type: ignore[arg-type]
             )
 
     @classmethod
@@ -147,7 +146,7 @@ class ExactStore:
             raise FileNotFoundError(f"There is no index at {str(path)!r}.") from None
         except PermissionError:
             raise
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except DAMAGED_ZIP as error:
             raise ValueError(
                 f"{str(path)!r} is no index, or a damaged one ({error}); build it again."
             ) from error

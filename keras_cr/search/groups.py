@@ -7,6 +7,7 @@ import numpy as np
 from keras_cr._numbers import whole_number
 from keras_cr._optional import scikit_learn
 from keras_cr._progress import Verbose, tracked
+from keras_cr._types import ArrayLike
 from keras_cr.data import image_batches
 from keras_cr.evaluation._checks import check_features, normalize
 from keras_cr.search.images import Images, as_dataset
@@ -29,7 +30,8 @@ def near_duplicates(
     two birds of a species, and differs between an image and its half-size copy.
 
     Args:
-        images: a folder, a list of files, a `FineGrainedDataset`, or pixels, as for `Index.build`.
+        images: a folder, a list of files, a `FineGrainedDataset`, or pixels (RGB 0..255), as
+            for `Index.build`.
         similarity: the correlation from which on two are the same, in (0, 1].
         mirrored: whether an image's mirror image counts as the same.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
@@ -89,7 +91,7 @@ def _linked(unit: np.ndarray, others: Sequence[np.ndarray], least: float) -> lis
     return [group for group in groups.values() if len(group) > 1]
 
 
-def clusters(embeddings, count: int | None = None, seed: int = 0) -> np.ndarray:
+def clusters(embeddings: ArrayLike, count: int | None = None, seed: int = 0) -> np.ndarray:
     """Clusters of like embeddings, by k-means on the sphere.
 
     Args:

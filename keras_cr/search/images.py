@@ -3,6 +3,7 @@
 import collections
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def as_dataset(images: Images) -> tuple[FineGrainedDataset, str | None]:
         images = list(images)
     if not len(images):
         raise ValueError("`images` must hold an image or more; it is empty.")
-    return FineGrainedDataset("images", images, None, [], np.zeros(len(images), bool)), folder
+    return FineGrainedDataset("images", images, None, [], np.zeros(len(images), bool)), folder  # type: ignore[arg-type]
 
 
 def _in_folder(folder: str) -> list[str]:
@@ -89,7 +90,7 @@ def columns_of(
     return {str(name): column_of(name, values, len(dataset)) for name, values in columns.items()}
 
 
-def as_queries(images) -> tuple[bool, list | np.ndarray]:
+def as_queries(images: Any) -> tuple[bool, list | np.ndarray]:
     """Whether a query is a single one, and queries as a list of files or uint8 (Q, H, W, 3)."""
     if isinstance(images, str | os.PathLike):
         return True, [images]

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_cr._numbers import square_side, whole_number
 from keras_cr._progress import Verbose, tracked
+from keras_cr._types import ArrayLike
 from keras_cr.data import check_images, image_batches
 from keras_cr.evaluation.embed import Embedder
 from keras_cr.evaluation.features import encoder_image_size
@@ -44,16 +45,21 @@ class Index:
     Made by `Index.build`; `save` and `load` keep it. Exact unless it lies in a folder of LanceDB's
     (`Index.build(..., store="photos.lance")`), for collections that memory does not hold.
 
+    Args:
+        encoder: what embeds; None: it is loaded when an image is asked for.
+        store: the embeddings and the metadata.
+        about: which encoder it was, at which size, and where the images lie.
+
     Example:
 
-    >>> index = Index.build(encoder, "photos")
+    >>> index = Index.build(encoder, "photos", {"class": ["Lory", "Macaw", "Macaw"]})
     >>> index.query("photos/bird.jpg", k=3)
-    [Match(name='bird.jpg', similarity=1.0, metadata={}), ...]
+    [Match(name='bird.jpg', similarity=1.0, metadata={'class': 'Lory'}), ...]
     >>> index.save("photos.index")
     >>> Index.load("photos.index", encoder).query(other, where={"class": ["Lory", "Macaw"]})
     """
 
-    def __init__(self, encoder: keras.Model | None, store: Store, about: About):
+    def __init__(self, encoder: keras.Model | None, store: Store, about: About) -> None:
         self._embedder = None if encoder is None else Embedder(encoder)
         self._store = store
         self._about = about
@@ -101,7 +107,7 @@ class Index:
         size = square_side("image_size", size)
         about = About(encoder_fingerprint(encoder), size, preset, folder)
         place = ExactStore() if store is None else LanceStore.create(store, about.as_dict())
-        index = cls(encoder, place, about)
+        index = cls(encoder, place, about)  # type: ignore[arg-type]
         try:
             index.add(dataset, metadata, names, batch_size, verbose)
         except BaseException:
@@ -214,7 +220,7 @@ class Index:
         self._check_there(names)
         self._store.remove(names)
 
-    def query(self, images, k: int = 5, where: Where | None = None):
+    def query(self, images: Any, k: int = 5, where: Where | None = None) -> Any:
         """Finds the images most like an image.
 
         Args:
@@ -247,7 +253,9 @@ class Index:
         found = self.nearest(self._store.vectors([name]), k + 1, where)[0]
         return [match for match in found if match.name != name][:k]
 
-    def nearest(self, embeddings, k: int = 5, where: Where | None = None) -> list[list[Match]]:
+    def nearest(
+        self, embeddings: ArrayLike, k: int = 5, where: Where | None = None
+    ) -> list[list[Match]]:
         """As `query`, of embeddings (Q, C), of any length."""
         k = whole_number("k", k)
         queries = np.atleast_2d(np.asarray(embeddings, "float32"))
@@ -288,7 +296,7 @@ class Index:
         """
         if isinstance(self._store, ExactStore):
             raise ValueError("An index in memory is exact; build it with `store`, a folder.")
-        self._store.make_approximate()
+        self._store.make_approximate()  # type: ignore[attr-defined]
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the index to one file, whole or not at all; a LanceDB folder is saved already.
@@ -297,7 +305,7 @@ class Index:
             ValueError: the index lies in a folder of LanceDB's: copy that.
         """
         if not isinstance(self._store, ExactStore):
-            raise ValueError(f"The index lies in {self._store.folder}, where all changes go.")
+            raise ValueError(f"The index lies in {self._store.folder}, where all changes go.")  # type: ignore[attr-defined]
         if not len(self):
             raise ValueError("The index is empty; add images before it is saved.")
         self._store.save(path, self._about.as_dict())
@@ -326,7 +334,7 @@ class Index:
         about = About.read(about, path)
         if folder is not None:
             about.move(folder)
-        index = cls(None, store, about)
+        index = cls(None, store, about)  # type: ignore[arg-type]
         if encoder is not None:
             index._embedder = Embedder(about.checked(encoder))
         return index

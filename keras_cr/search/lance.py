@@ -32,7 +32,7 @@ class LanceStore:
 
     at_once = 8_192
 
-    def __init__(self, folder: Path, connection, table):
+    def __init__(self, folder: Path, connection: Any, table: Any) -> None:
         self.folder = folder
         self._connection = connection
         self._table = table

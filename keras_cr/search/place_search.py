@@ -293,7 +293,7 @@ def _main_directions(
         count += len(flat)
         total = total + flat.sum(axis=0)
         products = products + flat.T @ flat
-    mean = total / count
+    mean = np.asarray(total / count)
     if channels is None or channels >= len(mean):
         return mean.astype("float32"), np.eye(len(mean), dtype="float32")
     _, directions = np.linalg.eigh(products / count - np.outer(mean, mean))

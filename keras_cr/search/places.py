@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_cr._types import Images
 from keras_cr.evaluation.embed import Embedder
 
 
@@ -57,7 +58,7 @@ class Places(Embedder):
         of_images = np.einsum("nhwc,c->nhw", parts[1:], embedding[0])
         return of_query, of_images, embedding[1:] @ embedding[0]
 
-    def call(self, images, training: bool = False) -> dict:
+    def call(self, images: Images, training: bool = False) -> dict:
         ops, encoder = keras.ops, self.encoder
         seen = encoder.encode(images)
         features = ops.cast(seen["feature_map"], "float32")

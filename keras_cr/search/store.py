@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_cr._types import ArrayLike
+
 Where = Mapping[str, Any]
 RESERVED = ("name", "embedding")
 TYPES = {"U": str, "i": int, "f": float, "b": bool}  # by the kind of a NumPy dtype
@@ -91,7 +93,7 @@ def allowed(where: Where | None, columns: Mapping[str, type]) -> dict[str, list]
     return found
 
 
-def plain(column: str, value) -> str | int | float | bool:
+def plain(column: str, value: Any) -> str | int | float | bool:
     """A column's value as Python's own type.
 
     Raises:
@@ -105,7 +107,7 @@ def plain(column: str, value) -> str | int | float | bool:
     return value
 
 
-def column_of(name: str, values, count: int) -> np.ndarray:
+def column_of(name: str, values: ArrayLike, count: int) -> np.ndarray:
     """A column as an array of text, whole numbers, numbers or booleans, (count,).
 
     Raises:

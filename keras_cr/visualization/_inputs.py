@@ -2,19 +2,22 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from keras_cr._types import ArrayLike
 
 IMAGE_SIZE = 224  # pixels; the side that files are read at unless told otherwise
 
 
-def as_sequence(images) -> Sequence | np.ndarray:
+def as_sequence(images: Any) -> Sequence | np.ndarray:
     """Something with a length and rows: a list as it is, all else as an array."""
     return images if isinstance(images, list | tuple) else np.atleast_1d(np.asarray(images))
 
 
 def read(
-    images,
+    images: Any,
     image_size: int = IMAGE_SIZE,
     rows: Sequence[int] | np.ndarray | None = None,
     name: str = "images",
@@ -34,7 +37,7 @@ def read(
     if len(images) and isinstance(images[0], str | os.PathLike):
         from keras_cr.data import read_images  # it needs TensorFlow, which arrays do not
 
-        return read_images(images if rows is None else [images[row] for row in rows], image_size)
+        return read_images(images if rows is None else [images[row] for row in rows], image_size)  # type: ignore[arg-type]
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         raise ValueError(
@@ -53,7 +56,7 @@ def read(
     return np.rint(images).astype("uint8")
 
 
-def check_maps(maps, count: int) -> np.ndarray:
+def check_maps(maps: ArrayLike, count: int) -> np.ndarray:
     """Returns maps as float32 (N, h, w), one for each of `count` images.
 
     Raises:
@@ -82,7 +85,7 @@ def check_titles(titles: Sequence[str] | None, count: int) -> None:
 
 
 def check_labels(
-    labels, count: int, name: str, class_names: Sequence[str] | None = None
+    labels: ArrayLike, count: int, name: str, class_names: Sequence[str] | None = None
 ) -> np.ndarray:
     """Returns labels as int64 or strings, (N,), one for each of `count` images.
 
@@ -110,7 +113,7 @@ def check_labels(
     return labels
 
 
-def check_positions(positions, name: str, ndim: int, count: int) -> np.ndarray:
+def check_positions(positions: ArrayLike, name: str, ndim: int, count: int) -> np.ndarray:
     """Returns at least one position among `count` things, as integers of `ndim` dimensions.
 
     Raises:

@@ -42,7 +42,7 @@ class Sheet:
         ValueError: the page would be too large to be of use.
     """
 
-    def __init__(self, width: int, height: int):
+    def __init__(self, width: int, height: int) -> None:
         if max(width, height) > _LONGEST:
             raise ValueError(
                 f"A sheet must measure at most {_LONGEST} pixels a side; this one would be "

@@ -36,7 +36,7 @@ def curves(
 
     Example:
 
-    >>> curves(model.fit(views, epochs=100).history)
+    >>> curves("run/history.csv")  # or what model.fit(...) returns, .history
     """
     columns = history if isinstance(history, Mapping) else _read(history)
     columns = {name: np.array([_number(v) for v in values]) for name, values in columns.items()}

@@ -45,6 +45,7 @@ def match_sheet(
 
     Example:
 
+    >>> from keras_cr.search.places import shown
     >>> of_query, of_images, _ = similarity_maps(encoder, images[0], images[1:4])
     >>> match_sheet(images[:1], [images[1:4]], shown(of_query.mean(0)[None]), [shown(of_images)])
     """
@@ -55,7 +56,7 @@ def match_sheet(
             f"received {len(found)} and {len(found_maps)}."
         )
     query_maps = check_maps(query_maps, len(queries))
-    check_titles(titles, len(queries))
+    check_titles(titles, len(queries))  # type: ignore[arg-type]
     width, height = fitted(queries, CELL)
     most = max(map(len, found))
     written = [[str(title).split("\n") for title in row] for row in titles or ()]

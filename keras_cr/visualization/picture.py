@@ -18,8 +18,8 @@ class _Pixels(np.ndarray):
 
     def __new__(cls, pixels: np.ndarray) -> "_Pixels":
         pixels = np.asarray(pixels).view(cls)
-        pixels._check()
-        return pixels
+        pixels._check()  # type: ignore[attr-defined]
+        return pixels  # type: ignore[return-value]
 
     def __array_wrap__(self, array, context=None, return_scalar=False):
         # without this, a sum or a maximum would be an array of no dimension
@@ -62,7 +62,7 @@ class Picture(_Pixels):
 
     >>> picture = overlay(images, maps)[0]
     >>> picture
-    Picture(224 x 224)
+    Picture(96 x 96)
     >>> picture.save("pictures/first.png")
     """
 
@@ -119,7 +119,7 @@ class Pictures(_Pixels):
 
     >>> laid = overlay(images, maps)
     >>> laid, laid[:2], laid[0]
-    (Pictures(24 of 224 x 224), Pictures(2 of 224 x 224), Picture(224 x 224))
+    (Pictures(8 of 96 x 96), Pictures(2 of 96 x 96), Picture(96 x 96))
     >>> for number, picture in enumerate(laid):
     ...     picture.save(f"pictures/{number}.png")
     """

@@ -1,5 +1,6 @@
 """keras-cr embed: the embeddings are the encoder's, in both formats, written whole or not."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -150,9 +151,13 @@ def test_parts_are_joined(parts, photos, encoded, tmp_path, monkeypatch):
     monkeypatch.setattr("keras_cr.cli.embed._embed", None)  # nothing is embedded twice
     assert "Wrote 0 of 3 parts" in parts("1/1")
 
-    (folder / "part-00002-of-00003.parquet").write_bytes(b"PAR1 cut off")
-    with pytest.raises(ValueError, match="part-00002-of-00003.parquet' is damaged, .*remove it"):
-        read_embeddings(folder)
+    last = folder / "part-00002-of-00003.parquet"
+    flipped = bytearray(last.read_bytes())
+    flipped[flipped.index(embedding[-1].tobytes())] ^= 1
+    for content in (bytes(flipped), b"PAR1 cut off"):
+        last.write_bytes(content)
+        with pytest.raises(ValueError, match="part-00002-of-00003.parquet' is damaged, .*remove"):
+            read_embeddings(folder)
 
 
 def test_parts_of_something_else_are_refused(parts, photos, tmp_path, capsys):
@@ -169,6 +174,18 @@ def test_parts_of_something_else_are_refused(parts, photos, tmp_path, capsys):
     assert "images '6', not '2'" in fails(argv, capsys)
 
 
+def test_folders_with_the_same_names_are_told_apart(preset, photos, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    for folder, image in (("one", NAMES[0]), ("other", NAMES[-1])):
+        (tmp_path / folder).mkdir()
+        shutil.copy(photos / image, tmp_path / folder / "image.png")
+    rest = ["--preset", preset, "-o", tmp_path / "parts", "--part-size", 1, "--shard"]
+    assert main([*map(str, ["embed", tmp_path / "one", tmp_path / "other", *rest, "1/2"])]) == 0
+    capsys.readouterr()
+    swapped = ["embed", tmp_path / "other", tmp_path / "one", *rest, "2/2"]
+    assert "is of other images or another encoder: sizes" in fails(swapped, capsys)
+
+
 def test_a_part_without_an_unreadable_image(preset, photos, broken, tmp_path, capsys):
     pytest.importorskip("pyarrow")
     argv = ["embed", photos, broken, "--preset", preset, "-o", tmp_path / "parts"]
@@ -177,3 +194,12 @@ def test_a_part_without_an_unreadable_image(preset, photos, broken, tmp_path, ca
     assert main([*map(str, argv), "--skip-bad"]) == 0
     paths, embedding = read_embeddings(tmp_path / "parts")
     assert len(paths) == len(embedding) == 6
+
+
+def test_a_part_of_unreadable_images_is_empty(preset, photos, broken, tmp_path):
+    pytest.importorskip("pyarrow")
+    argv = ["embed", photos, broken, "--preset", preset, "-o", tmp_path / "parts", "--skip-bad"]
+    assert main([*map(str, [*argv, "--shard", "1/1", "--part-size", 6])]) == 0
+    paths, embedding = read_embeddings(tmp_path / "parts")
+    assert len(paths) == 6
+    assert embedding.shape == (6, 8)

@@ -1,9 +1,11 @@
 """A run that is made again: the same to the last bit, or told where not."""
 
 import json
+import os
 import re
 import runpy
 import shutil
+import signal
 import sys
 
 import pytest
@@ -112,6 +114,30 @@ def test_what_is_not_made_again(again, tmp_path, change, more, message):
     assert status == 1
     assert re.search(f"keras-cr rerun: error: {message}", said.err)
     assert not (tmp_path / "made" / "out-rerun").exists()
+
+
+def test_a_folder_that_was_there_stays(again, tmp_path):
+    new = tmp_path / "made" / "new"
+
+    def make(place):
+        other_labels(place)
+        new.mkdir()
+
+    status, said = again(make, "--output", "new")
+    assert status == 1
+    assert "other images, labels or splits" in said.err
+    assert list(new.iterdir()) == []
+    (new / "notes.txt").touch()
+    assert main(["rerun", "out", "--output", "new"]) == 1
+    assert [path.name for path in new.iterdir()] == ["notes.txt"]
+
+
+def test_sigterm_has_its_exit_status(again, monkeypatch):
+    def run(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Run, "execute", run)
+    assert again()[0] == 143
 
 
 @pytest.mark.parametrize(

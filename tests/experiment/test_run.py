@@ -277,7 +277,7 @@ def test_the_demo_needs_nothing_and_prints_what_changed(tmp_path):
     shown += ("--rationale-options", "foregrounds=off", "--image-size", 64)
     done = recipe("train_demo.py", "--epochs", 1, *shown, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "From the untrained to the trained encoder" in done.stdout
+    assert "Before and after training on these birds" in done.stdout
     assert (tmp_path / "out" / "rationales.png").is_file()
     assert CommonRationaleEncoder.from_preset("demo_birds").num_detectors == 1
 

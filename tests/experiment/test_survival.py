@@ -15,7 +15,12 @@ import pytest
 from keras_cr.callbacks._history import read_history
 from keras_cr.data import read_cub
 from keras_cr.experiment import Run, Settings
-from keras_cr.experiment.checkpoints import clear_leftovers, last_checkpoint
+from keras_cr.experiment.checkpoints import (
+    Reached,
+    clear_leftovers,
+    last_checkpoint,
+    write_checkpoint,
+)
 from keras_cr.experiment.program import main
 from keras_cr.experiment.stopping import Terminated
 from keras_cr.presets.atomic import staging
@@ -115,6 +120,24 @@ def test_a_kill_loses_no_more_than_save_every(birds, whole, tmp_path, capsys):
         os.truncate(state, 100)
     with pytest.raises(ValueError, match="no state in .* can go on: step-00000009.keras .*anew"):
         start(birds, output, **OPTIONS, resume=True)
+
+
+def test_what_a_state_says_of_itself_is_vouched_for(tmp_path, capsys):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    for step in (2, 4, 6):
+        write_checkpoint(tmp_path, model, Reached(step, step, 0, [{"loss": float("nan")}], {}))
+    beside = tmp_path / "checkpoints" / "step-00000006.json"
+    beside.write_text(beside.read_text().replace('"epoch": 6', '"epoch": 9'))
+    assert last_checkpoint(tmp_path)[1].step == 4
+    assert "step-00000006.json is another than when it was" in capsys.readouterr().err
+
+    write_checkpoint(tmp_path, model, Reached(5, 5, 0, [], {}))  # the way on from there
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.keras"))
+    assert kept == ["step-00000004.keras", "step-00000005.keras"]
+    beside = tmp_path / "checkpoints" / "step-00000005.json"
+    for content in ("", "[]", "{}", '{"sha256": 1}', beside.read_text().replace("5", "7")):
+        beside.write_text(content)
+        assert last_checkpoint(tmp_path)[1].step == 4
 
 
 @pytest.mark.slow

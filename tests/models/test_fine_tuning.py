@@ -93,9 +93,9 @@ def test_behind_augmentation_layers(birds):
     keras.utils.set_random_seed(0)
     classifier = CommonRationaleClassifier.from_preset("demo_squeezenet", num_classes=6)
     model = keras.Sequential([keras.layers.RandomFlip(), classifier])
-    for optimizer in (keras.optimizers.SGD(0.01, momentum=0.9), "adam"):
+    for optimizer, epochs in (("adam", 4), (keras.optimizers.SGD(0.01, momentum=0.9), 16)):
         model.compile(optimizer, "sparse_categorical_crossentropy")
-        history = model.fit(*train, epochs=8, verbose=0).history["loss"]
+        history = model.fit(*train, epochs=epochs, verbose=0).history["loss"]
         assert np.isfinite(history).all()
     assert accuracy(model, train) > 0.9
 

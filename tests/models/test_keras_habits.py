@@ -109,7 +109,7 @@ def test_image_dataset_from_directory(tmp_path):
         tmp_path, image_size=(32, 32), batch_size=4, seed=0, verbose=False
     )
     classifier = compiled(keras.optimizers.Adam(0.02))
-    history = classifier.fit(dataset, epochs=15, verbose=0).history
+    history = classifier.fit(dataset, epochs=30, verbose=0).history
     assert history["accuracy"][-1] > 0.8
     one_hot = keras.utils.image_dataset_from_directory(
         tmp_path, image_size=(32, 32), label_mode="categorical", verbose=False

@@ -194,6 +194,7 @@ def refused() -> dict[str, str]:
         "pretrain": lambda: loop.pretrain(pretrainer, scenes(), 32, 7, epochs=1),
     }
     inside = {
+        "a classifier": lambda: CommonRationaleClassifier(plain, 4),
         "MoCo": lambda: small("moco", plain),
         "fit_rationale": lambda: fit_rationale(plain, scenes().images, ON, verbose=0),
     }

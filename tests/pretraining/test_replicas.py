@@ -43,7 +43,8 @@ def test_a_step_on_several_devices_is_that_of_one(distances, case):
 @pytest.mark.parametrize(
     ("call", "told"),
     {
-        "MoCo": "`encoder` must be built in the scope.*on 1 devices, in a scope of 2",
+        "MoCo": "`encoder` must be built in the scope.*MoCo is.*on 1 devices, in a scope of 2",
+        "a classifier": "`encoder` must be built in the scope.*Classifier is.*on 1 devices",
         "fit": "A batch must divide by the 2 replicas.*drop_remainder",
         "fit_rationale": "A rationale is fitted on one device.*scope of a strategy of 2",
         "pretrain": "`batch_size` must divide by the 2 replicas.*Received: 7",

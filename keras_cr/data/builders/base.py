@@ -43,7 +43,7 @@ class Config(core.BuilderConfig):
     masks: bool = False
 
 
-class Builder(core.GeneratorBasedBuilder, skip_registration=True):
+class Builder(core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """What the builders share; a builder says where its files are and how they are read."""
 
     VERSION = core.Version("1.0.0")

@@ -134,7 +134,7 @@ def write_cub_layout(
 
     Example:
 
-    >>> write_cub_layout(synthetic_birds(), "birds")
+    >>> write_cub_layout(synthetic_birds(2, 2, 2), "birds")
     PosixPath('birds/CUB_200_2011')
     """
     if image_format not in _SUFFIXES:

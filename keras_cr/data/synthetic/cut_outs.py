@@ -54,16 +54,16 @@ def bent_cut_outs(
 
     Example:
 
-    >>> hard = bent_cut_outs(read_cub("CUB_200_2011"), image_size=224)
+    >>> hard = bent_cut_outs(synthetic_birds(2, 12, 2), image_size=96)
     >>> hard.name
-    'cub_200_2011, bent'
+    'synthetic_birds, bent'
     """
     image_size = image_side(image_size, least=_GRID)
     _check(dataset, correlation)
     seed = whole("seed", seed, least=0)
     sample = _map_coordinates()
     masked = [True] * len(dataset) if isinstance(dataset.masks, np.ndarray) else dataset.masks
-    rows = np.flatnonzero(masked)
+    rows = np.flatnonzero(masked)  # type: ignore[arg-type]
     images, masks = _read(dataset.take(rows), image_size)
     there = masks.any((1, 2))
     rows, images, masks = rows[there], images[there], masks[there]
@@ -72,7 +72,7 @@ def bent_cut_outs(
     families = _families(surroundings, kept)
 
     bent, places = np.empty_like(images), np.empty_like(masks)
-    for n, (row, label) in enumerate(zip(rows, kept.labels, strict=True)):
+    for n, (row, label) in enumerate(zip(rows, kept.labels, strict=True)):  # type: ignore[arg-type]
         rng = np.random.default_rng((seed, 0, row))
         colors, alpha = _bend(images[n], masks[n], rng, sample)
         follows, other = rng.random() < correlation, rng.integers(_FAMILIES)
@@ -90,7 +90,7 @@ def bent_cut_outs(
     result = dataclasses.replace(
         kept, name=f"{dataset.name}, bent", images=bent, masks=places, boxes=None
     ).take(np.flatnonzero(seen))
-    return dataclasses.replace(result, boxes=_boxes(result.masks))
+    return dataclasses.replace(result, boxes=_boxes(result.masks))  # type: ignore[arg-type]
 
 
 def _check(dataset: FineGrainedDataset, correlation: float) -> None:
@@ -127,7 +127,7 @@ def _surroundings(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
     Returns:
         `(N, _GRID, _GRID, 4)` float32: RGB in 0..255, and 1 where the object is or is near.
     """
-    where = np.stack(np.mgrid[:_GRID, :_GRID], axis=-1).reshape(-1, 2)
+    where = np.stack(np.mgrid[:_GRID, :_GRID], axis=-1).reshape(-1, 2)  # type: ignore[call-overload]
     distance = ((where[:, None] - where) ** 2).sum(-1)
     weight = (1 / (1 + distance) ** 2).astype("float32")  # heavy tails: it reaches into any hole
     found = np.empty((len(images), _GRID, _GRID, 4), np.float32)

@@ -7,6 +7,7 @@ well as its exact mask. All randomness comes from the generator a function is gi
 import functools
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ _BREAST = 1 - 0.46 * np.clip(np.minimum(_ALONG / 0.3, (0.98 - _ALONG) / 0.2), 0,
 _BELLY = 1 - 0.16 * np.clip(np.minimum(_ALONG / 0.3, (0.75 - _ALONG) / 0.3), 0, 1) ** 0.6
 
 
-def move(shapes: list[Shape], angle=0.0, scale=1.0, at=(0.0, 0.0)) -> list[Shape]:
+def move(
+    shapes: list[Shape], angle: float = 0.0, scale: Any = 1.0, at: Any = (0.0, 0.0)
+) -> list[Shape]:
     """Shapes scaled (a number or an (x, y) pair), then turned by `angle` degrees, then shifted."""
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     points = np.concatenate([points for points, _ in shapes]) * scale
@@ -35,12 +38,12 @@ def move(shapes: list[Shape], angle=0.0, scale=1.0, at=(0.0, 0.0)) -> list[Shape
     return [(points[end - len(old) : end], colour) for (old, colour), end in rows]
 
 
-def disc(at, radius: float, colour) -> Shape:
+def disc(at: Any, radius: float, colour: np.ndarray) -> Shape:
     return _CIRCLE * radius + at, colour
 
 
 @functools.cache
-def _spline(knots: int) -> tuple[np.ndarray, np.ndarray]:
+def _spline(knots: int) -> tuple[np.ndarray, Any]:
     """Catmull-Rom weights `(samples, knots)` of a smooth curve, and their differences."""
     place = np.linspace(0, knots - 1, _SAMPLES)
     left = np.minimum(place.astype(int), knots - 2)
@@ -53,7 +56,7 @@ def _spline(knots: int) -> tuple[np.ndarray, np.ndarray]:
     return curve, np.gradient(curve, axis=0)
 
 
-def ribbon(spine, widths) -> np.ndarray:
+def ribbon(spine: Any, widths: Any) -> np.ndarray:
     """The two edges `(2, samples, 2)`, left and right of a smooth spine of given half widths."""
     spine = np.asarray(spine, float)
     curve, change = _spline(len(spine))
@@ -66,7 +69,9 @@ def ribbon(spine, widths) -> np.ndarray:
 _fixed_ribbon = functools.cache(ribbon)  # for parts, whose form does not change between images
 
 
-def patch(edges: np.ndarray, u0=0.0, u1=1.0, v0=0.0, v1=1.0) -> np.ndarray:
+def patch(
+    edges: np.ndarray, u0: Any = 0.0, u1: Any = 1.0, v0: Any = 0.0, v1: Any = 1.0
+) -> np.ndarray:
     """The polygon of a ribbon between `u0` and `u1` along it, `v0` and `v1` across it.
 
     Both run from 0 to 1. `v0` may change along the ribbon: an array `(samples, 1)`.
@@ -80,7 +85,7 @@ def patch(edges: np.ndarray, u0=0.0, u1=1.0, v0=0.0, v1=1.0) -> np.ndarray:
 class Paint:
     """Colours as one individual wears them: each colour's shade is drawn once an image."""
 
-    def __init__(self, rng: np.random.Generator):
+    def __init__(self, rng: np.random.Generator) -> None:
         self._rng, self._mixed = rng, {}
 
     def __call__(self, colour: str) -> np.ndarray:

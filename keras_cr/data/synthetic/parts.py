@@ -230,7 +230,7 @@ class Species(NamedTuple):
         return "_".join(part.name for part in parts)
 
 
-POOLS = Species(BEAKS, CRESTS, TAILS, BODIES, EYES, WINGS)
+POOLS = Species(BEAKS, CRESTS, TAILS, BODIES, EYES, WINGS)  # type: ignore[arg-type]
 GENUS = 4
 """Consecutive classes that share crest, tail and body."""
 MAX_CLASSES = len(BEAKS) * len(CRESTS) * len(TAILS) * len(BODIES) * len(EYES)
@@ -257,4 +257,4 @@ def variants(label: int) -> tuple[int, ...]:
 @functools.cache
 def species(label: int) -> Species:
     """The parts of class `label`, `0 <= label < MAX_CLASSES`."""
-    return Species(*(pool[index] for pool, index in zip(POOLS, variants(label), strict=True)))
+    return Species(*(pool[index] for pool, index in zip(POOLS, variants(label), strict=True)))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import ModuleType
 
 import numpy as np
 
@@ -14,7 +15,7 @@ _PREFERENCE = 0.7
 _MARGIN = 0.02
 
 
-def pillow():
+def pillow() -> tuple[ModuleType, ...]:
     try:
         from PIL import Image, ImageDraw, ImageFilter
     except ImportError as error:
@@ -69,7 +70,7 @@ def draw_image(
     figure = _paint(Image.new("RGBA", (3 * size, 3 * size)), shapes, 3 * size).reduce(3)
     picture.paste(figure, mask=figure)
 
-    picture = _light(np.float32(picture), scene_rng)
+    picture = _light(np.float32(picture), scene_rng)  # type: ignore[arg-type]
     lit = Image.fromarray(np.uint8(np.clip(picture, 0, 255)))
     if scene_rng.random() < 0.5:
         lit = lit.filter(ImageFilter.GaussianBlur(scene_rng.uniform(0.2, 0.7) * size / 96))

@@ -4,6 +4,8 @@ Coordinates are fractions of the image's side, y downwards. No part of a scene k
 will stand in it.
 """
 
+from typing import Any
+
 import numpy as np
 
 from keras_cr.data.synthetic import parts
@@ -48,7 +50,7 @@ def _scatter(template: np.ndarray, at, angle, scale, colours) -> list[Shape]:
     return list(zip((template * scale) @ turn + at[:, None], colours, strict=True))
 
 
-def branch(rng: np.random.Generator, at, colour: np.ndarray, width: float) -> list[Shape]:
+def branch(rng: np.random.Generator, at: Any, colour: np.ndarray, width: float) -> list[Shape]:
     """A branch across the image through the point `at`, with a lighter upper side."""
     slope, sag = rng.normal(0, 0.25), rng.normal(0, 0.04)
     x = np.array((-0.1, at[0] - 0.2, at[0], at[0] + 0.2, 1.1))

@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from keras_cr._text import printable
 
@@ -13,7 +14,7 @@ class Markup(str):
     """Text that is HTML and goes into a page as it is."""
 
 
-def el(name: str, /, *children, **attributes) -> Markup:
+def el(name: str, /, *children: Any, **attributes: Any) -> Markup:
     """An element, `el("a", "text", href="#top")`.
 
     Args:
@@ -36,7 +37,7 @@ def el(name: str, /, *children, **attributes) -> Markup:
 
 def join(children: Iterable) -> Markup:
     """Children one after the other; see `el`."""
-    parts = []
+    parts: list[str] = []
     for child in children:
         if isinstance(child, list | tuple):
             parts.append(join(child))
@@ -50,7 +51,7 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def table(head: Sequence, rows: Iterable[Sequence], caption: str, **attributes) -> Markup:
+def table(head: Sequence, rows: Iterable[Sequence], caption: str, **attributes: Any) -> Markup:
     """A table that scrolls inside its own box where the page is too narrow.
 
     Args:
@@ -78,7 +79,7 @@ def table(head: Sequence, rows: Iterable[Sequence], caption: str, **attributes) 
     return el("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def facts(pairs: Iterable[tuple], **attributes) -> Markup:
+def facts(pairs: Iterable[tuple], **attributes: Any) -> Markup:
     """Names and values below each other; a value of None is left out."""
     lines = [
         el("div", el("dt", name), el("dd", value)) for name, value in pairs if value is not None

@@ -57,7 +57,7 @@ def write_markdown(
 
     Example:
 
-    >>> write_markdown("run/report.md", "Birds, 100 epochs", json.load(open("run/metrics.json")))
+    >>> write_markdown("run/report.md", "Birds, 100 epochs", metrics)
     """
     metrics = evaluation.metrics if isinstance(evaluation, Evaluation) else evaluation
     if not (isinstance(metrics, dict) and "pooling" in metrics.get("protocol", {})):

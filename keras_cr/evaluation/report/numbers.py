@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from keras_cr._metrics import Metric
 from keras_cr.evaluation.features import AVERAGE
@@ -24,7 +25,7 @@ def protocol_name(protocol: str) -> str:
     return NAMES.get(protocol, protocol.replace("_", " "))
 
 
-def source_line(name: str, value) -> tuple[str, str]:
+def source_line(name: str, value: Any) -> tuple[str, str]:
     """What a part of a result's source is called in a report, and what it says."""
     if name == "onednn":
         return "oneDNN", {"0": "off", "1": "on"}.get(value, str(value))

@@ -97,7 +97,7 @@ def _overlays(subject: Subject) -> list[Markup]:
     rows = test if len(test) else np.arange(len(subject.features.dataset))
     rows = evenly(rows, subject.max_examples)
     of = "test images" if len(test) else "training images, for there is no test split"
-    pixels = subject.pictures.pixels(rows)
+    pixels = subject.pictures.pixels(rows)  # type: ignore[arg-type]
     laid = overlay(pixels, subject.features.embeddings.rationale[rows])
     pairs = [
         el(

@@ -64,7 +64,7 @@ class Subject:
 class Pictures:
     """The images that are shown, as the encoder saw them; each is read once, others never."""
 
-    def __init__(self, features: Features):
+    def __init__(self, features: Features) -> None:
         self._features, self._read = features, {}
 
     def pixels(self, rows: Sequence[int]) -> np.ndarray:

@@ -93,9 +93,9 @@ def training(subject: Subject) -> Markup:
     from keras_cr.visualization.curves import curves
 
     drawn = isinstance(subject.history, Picture)
-    picture = subject.history if drawn else curves(subject.history)
-    address = data_uri(picture._repr_png_(), "image/png")
-    height, width = picture.shape[:2]
+    picture = subject.history if drawn else curves(subject.history)  # type: ignore[arg-type]
+    address = data_uri(picture._repr_png_(), "image/png")  # type: ignore[attr-defined]
+    height, width = picture.shape[:2]  # type: ignore[attr-defined]
     image = el("img", src=address, alt="Training curves", width=width, height=height)
     box = el("div", image, class_="scroll curves", tabindex="0", role="region", aria_label="Curves")
     return el("section", heading, box, id="training")

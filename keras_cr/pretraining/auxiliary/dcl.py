@@ -1,14 +1,17 @@
 """Destruction and construction learning: an image's regions are confused, and put right."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
 from keras_cr._replicas import uniform
+from keras_cr._types import Batch, Config, Tensor
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.auxiliary.tiles import grid_on, rearranged, regions, reordered
 from keras_cr.pretraining.heads import classified, head
-from keras_cr.pretraining.outcome import Outcome, added
+from keras_cr.pretraining.outcome import Outcome, View, added
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -45,16 +48,18 @@ class DCL(AuxiliaryTask):
 
     logged = ("adversarial", "location")
 
-    def __init__(self, grid: int = 7, reach: int = 2, location_weight: float = 1.0, **kwargs):
+    def __init__(
+        self, grid: int = 7, reach: int = 2, location_weight: float = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.grid = whole_number("grid", grid, least=2)
         self.reach = whole_number("reach", reach)
         self.location_weight = positive_number("location_weight", location_weight)
 
-    def build(self, channels):
+    def build(self, channels: int) -> None:
         self.adversary, self.locator = (head(channels, (2,), seed=seed) for seed in self.seeds(2))
 
-    def objective(self, pretrainer, student, batch):
+    def objective(self, pretrainer: Any, student: dict[str, View], batch: Batch) -> Outcome:
         views, number = batch["query"], ops.shape(batch["query"])[0]
         grid = grid_on(student["query"].map, self.grid)
         moved = self.confused(number, grid)
@@ -72,7 +77,7 @@ class DCL(AuxiliaryTask):
             losses.append(pretrainer.objective({"query": destructed}, {}, batch).loss)
         return Outcome(added(*losses), {"adversarial": adversarial, "location": location})
 
-    def confused(self, number: int, grid: int):
+    def confused(self, number: int, grid: int) -> Tensor:
         """Which region is at each place, integers `(number, grid * grid)`, each at one.
 
         Section 3.1 of the paper: along a side, the regions are sorted by their number plus a
@@ -87,7 +92,7 @@ class DCL(AuxiliaryTask):
             sources = ops.reshape(turned, (-1, grid**2))
         return sources
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "grid": self.grid,
             "reach": self.reach,
@@ -95,7 +100,7 @@ class DCL(AuxiliaryTask):
         }
 
 
-def places(regions, grid: int):
+def places(regions: Tensor, grid: int) -> Tensor:
     """Row and column of the middle of regions, in -1..1 across the image: `(..., 2)`."""
     found = ops.stack([regions // grid, regions % grid], axis=-1)
     return (2.0 * ops.cast(found, "float32") + 1.0) / grid - 1.0

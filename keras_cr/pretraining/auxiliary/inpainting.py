@@ -1,14 +1,17 @@
 """In-painting: what was in the tiles that have been erased?"""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr._replicas import total
+from keras_cr._types import Batch, Config, Tensor
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.auxiliary.tiles import averaged, checked_side, random_orders
 from keras_cr.pretraining.heads import head
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 
 _DETAIL = 4  # pixels painted for each place of the feature map, along either side
 
@@ -40,7 +43,9 @@ class Inpainting(AuxiliaryTask):
 
     logged = ("explained",)
 
-    def __init__(self, grid: int = 4, erased: float = 0.25, hidden_dim: int = 512, **kwargs):
+    def __init__(
+        self, grid: int = 4, erased: float = 0.25, hidden_dim: int = 512, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.grid = whole_number("grid", grid, least=2)
         self.hidden_dim = whole_number("hidden_dim", hidden_dim)
@@ -48,11 +53,11 @@ class Inpainting(AuxiliaryTask):
             raise ValueError(f"`erased` must lie between 0 and 1. Received: erased={erased!r}")
         self.erased = erased
 
-    def build(self, channels):
+    def build(self, channels: int) -> None:
         units = (self.hidden_dim, 3 * _DETAIL**2)
         self.decoder = head(channels, units, seed=self.seed)
 
-    def objective(self, pretrainer, student, batch):
+    def objective(self, pretrainer: Any, student: dict[str, View], batch: Batch) -> Outcome:
         views = batch["query"]
         mean = ops.mean(views, axis=(1, 2), keepdims=True)
         mask = self.draw(views)
@@ -63,7 +68,7 @@ class Inpainting(AuxiliaryTask):
         error, most = (_mean(ops.square(x), share) for x in (painted - wanted, wanted))
         return Outcome(error, {"explained": 1.0 - error / ops.maximum(most, 1e-6)})
 
-    def draw(self, views):
+    def draw(self, views: Tensor) -> Tensor:
         """Which pixels are erased: booleans `(B, H, W, 1)`."""
         tiles = self.grid**2
         number = min(max(round(self.erased * tiles), 1), tiles - 1)
@@ -74,7 +79,7 @@ class Inpainting(AuxiliaryTask):
             erased = ops.take(erased, ops.arange(side) * self.grid // side, axis=axis)
         return erased
 
-    def paint(self, feature_map):
+    def paint(self, feature_map: Tensor) -> Tensor:
         """Differences from the mean colour, `(B, 4 h, 4 w, 3)`, of feature maps `(B, h, w, C)`."""
         _, height, width, channels = feature_map.shape
         places = self.decoder(ops.reshape(feature_map, (-1, height * width, channels)))
@@ -82,7 +87,7 @@ class Inpainting(AuxiliaryTask):
         places = ops.transpose(places, (0, 1, 3, 2, 4, 5))
         return ops.reshape(places, (-1, _DETAIL * height, _DETAIL * width, 3))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "grid": self.grid,
             "erased": self.erased,

@@ -1,17 +1,20 @@
 """PIRL: what an image's tiles make together must be what the image itself makes."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
 from keras_cr._replicas import gather
+from keras_cr._types import Batch, Config, Tensor
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.auxiliary.tiles import cut, random_orders, reordered
 from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.heads import head, unit
-from keras_cr.pretraining.outcome import Outcome, added
+from keras_cr.pretraining.outcome import Outcome, View, added
 
 _TILES = 4  # Maaz et al.'s 2 x 2, in place of PIRL's nine
 
@@ -51,8 +54,8 @@ class PIRL(AuxiliaryTask):
         queue_size: int = 1024,
         temperature: float = 0.07,
         tiles_weight: float = 0.5,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.projection_dim = whole_number("projection_dim", projection_dim)
         self.queue_size = whole_number("queue_size", queue_size)
@@ -61,7 +64,7 @@ class PIRL(AuxiliaryTask):
             raise ValueError(f"`tiles_weight` must lie in 0..1. Received: {tiles_weight!r}")
         self.tiles_weight = tiles_weight
 
-    def build(self, channels):
+    def build(self, channels: int) -> None:
         size, seeds = self.projection_dim, self.seeds(3)
         self.image_head = head(channels, (size,), seed=seeds[0])
         self.tile_head = head(channels, (size,), seed=seeds[1])
@@ -69,7 +72,7 @@ class PIRL(AuxiliaryTask):
         self.queue = FeatureQueue(self.queue_size, seed=self.seed, dtype="float32")
         self.queue.build((None, size))
 
-    def objective(self, pretrainer, student, batch):
+    def objective(self, pretrainer: Any, student: dict[str, View], batch: Batch) -> Outcome:
         image = unit(self.image_head(student["query"].pooled))
         tiles = unit(self.represent(pretrainer, batch["key"]))
         exclude = self.queue.same_image(batch["index"]) if "index" in batch else None
@@ -87,7 +90,7 @@ class PIRL(AuxiliaryTask):
         self.queue.enqueue(gather(ops.stop_gradient(image)), image_numbers(batch))
         return Outcome(loss, {"accuracy": ops.mean(found)})
 
-    def represent(self, pretrainer, views):
+    def represent(self, pretrainer: Any, views: Tensor) -> Tensor:
         """What the tiles of views `(B, H, W, 3)` make together, in random order: `(B, D)`."""
         tiles = cut(views, 2)
         tiles = ops.reshape(tiles, (-1, *tiles.shape[2:]))
@@ -99,7 +102,7 @@ class PIRL(AuxiliaryTask):
         shuffled = reordered(projected, orders)
         return self.joint_head(ops.reshape(shuffled, (-1, _TILES * self.projection_dim)))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "projection_dim": self.projection_dim,
             "queue_size": self.queue_size,

@@ -1,11 +1,14 @@
 """Rotation: by how many quarter turns has an image been turned?"""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_cr._types import Batch
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
 from keras_cr.pretraining.heads import classified, head
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -23,10 +26,10 @@ class Rotation(AuxiliaryTask):
 
     logged = ("accuracy",)
 
-    def build(self, channels):
+    def build(self, channels: int) -> None:
         self.head = head(channels, (4,), seed=self.seed)
 
-    def objective(self, pretrainer, student, batch):
+    def objective(self, pretrainer: Any, student: dict[str, View], batch: Batch) -> Outcome:
         views = batch["query"]
         if views.shape[1] != views.shape[2]:
             raise ValueError(

@@ -1,8 +1,12 @@
 """The contract of an auxiliary task: a loss of its own beside any objective's."""
 
+from collections.abc import MutableMapping
+from typing import Any
+
 import keras
 
 from keras_cr._numbers import plain_seed, positive_number
+from keras_cr._types import Config
 from keras_cr.pretraining.outcome import Outcome, View
 
 _RANDOM = "random"
@@ -28,7 +32,7 @@ class AuxiliaryTask(keras.layers.Layer):
     labels: bool = False  # whether batches must hold `label`, below the task's `num_classes`
     logged: tuple[str, ...] = ()  # names of the task's own scalars
 
-    def __init__(self, weight: float = 1.0, seed: int | None = 0, **kwargs):
+    def __init__(self, weight: float = 1.0, seed: int | None = 0, **kwargs: Any) -> None:
         super().__init__(**{"name": type(self).__name__.lower()} | kwargs)
         self.weight, self.seed = positive_number("weight", weight), plain_seed(seed)
         self.random = keras.random.SeedGenerator(self.seed)
@@ -52,14 +56,14 @@ class AuxiliaryTask(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().save_own_variables(store)
         store[_RANDOM] = keras.ops.convert_to_numpy(self.random.state)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         names = set(store.keys()) - {_RANDOM}
         super().load_own_variables({name: store[name] for name in names})
         self.random.state.assign(store[_RANDOM])
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"weight": self.weight, "seed": self.seed}

@@ -10,9 +10,10 @@ import tensorflow as tf
 from keras import ops
 
 from keras_cr._replicas import uniform
+from keras_cr._types import Images, Tensor
 
 
-def cut(images, grid: int):
+def cut(images: Images, grid: int) -> Tensor:
     """The tiles of images `(B, H, W, C)`: `(B, grid * grid, H // grid, W // grid, C)`.
 
     Raises:
@@ -25,7 +26,7 @@ def cut(images, grid: int):
     return ops.reshape(tiles, (-1, grid * grid, height, width, images.shape[-1]))
 
 
-def rearranged(images, sources, grid: int):
+def rearranged(images: Images, sources: Tensor, grid: int) -> Tensor:
     """Images of which place `p` shows the tile that was at `sources[:, p]`.
 
     Args:
@@ -48,17 +49,17 @@ def rearranged(images, sources, grid: int):
     return ops.concatenate([images[:, :top], rows, images[:, bottom:]], axis=1)
 
 
-def reordered(values, sources):
+def reordered(values: Tensor, sources: Tensor) -> Tensor:
     """`(B, n, ...)` in another order, each row in its own: at `p` what was at `sources[:, p]`."""
     return tf.gather(values, sources, batch_dims=1)
 
 
-def random_orders(number: int, length: int, random: keras.random.SeedGenerator):
+def random_orders(number: int, length: int, random: keras.random.SeedGenerator) -> Tensor:
     """Permutations of `length` things, all as likely: integers `(number, length)`."""
     return ops.argsort(uniform((number, length), seed=random), axis=-1)
 
 
-def averaged(maps, rows: int, columns: int):
+def averaged(maps: Tensor, rows: int, columns: int) -> Tensor:
     """Maps `(B, h, w, C)` averaged by area over `(B, rows, columns, C)`, whatever their sides.
 
     A place counts by the share of it that lies in a region; a region inside of a place has its
@@ -68,13 +69,13 @@ def averaged(maps, rows: int, columns: int):
     return ops.einsum("rh,bhwc,kw->brkc", down, maps, across)
 
 
-def regions(feature_map, grid: int):
+def regions(feature_map: Tensor, grid: int) -> Tensor:
     """The mean feature of each region, `(B, grid * grid, C)`."""
     found = averaged(feature_map, grid, grid)
     return ops.reshape(found, (-1, grid * grid, feature_map.shape[-1]))
 
 
-def grid_on(feature_map, grid: int) -> int:
+def grid_on(feature_map: Tensor, grid: int) -> int:
     """`grid`, or as many tiles a side as a smaller feature map has places, which tell them apart.
 
     Raises:
@@ -89,7 +90,7 @@ def grid_on(feature_map, grid: int) -> int:
     return found
 
 
-def checked_side(images, axis: int, grid: int) -> int:
+def checked_side(images: Images, axis: int, grid: int) -> int:
     """The pixels of images along an axis that a grid cuts.
 
     Raises:

@@ -1,13 +1,16 @@
 """Barlow Twins: two views' features agree entry by entry, and different entries don't."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr._replicas import gather
+from keras_cr._types import Batch, Config
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -38,20 +41,22 @@ class BarlowTwins(Pretrainer):
         rationale: Rationale | None = DEFAULT_RATIONALE,
         projection_dim: int = 8192,
         off_diagonal_weight: float = 0.0051,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         super().__init__(encoder, rationale, **kwargs)
         self.off_diagonal_weight = off_diagonal_weight
 
     @classmethod
-    def small_data(cls, num_images, batch_size, total_steps):
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
         return {"projection_dim": 1024}
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         return {"project": head(channels, 3 * (self.projection_dim,), "hidden", self.seed)}
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         first, second = (_standardized(gather(student[name].projected)) for name in self.views)
         correlation = ops.matmul(ops.transpose(first), second)
         correlation /= ops.cast(ops.shape(first)[0], "float32")
@@ -60,7 +65,7 @@ class BarlowTwins(Pretrainer):
         agreement = ops.sum(ops.square(1.0 - diagonal))
         return Outcome(agreement + self.off_diagonal_weight * apart)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "projection_dim": self.projection_dim,
             "off_diagonal_weight": self.off_diagonal_weight,

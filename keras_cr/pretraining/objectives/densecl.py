@@ -1,19 +1,21 @@
 """DenseCL: MoCo over whole views, and over places that the backbone's features match."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from keras_cr._replicas import gather
+from keras_cr._types import Batch, Config, Tensor
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.heads import on_rows, places, unit
 from keras_cr.pretraining.objectives.moco import MoCo
-from keras_cr.pretraining.outcome import added
+from keras_cr.pretraining.outcome import Outcome, View, added
 from keras_cr.rationale import Rationale
 
 DEFAULT_RATIONALE = Rationale()
@@ -45,8 +47,8 @@ class DenseCL(MoCo):
         encoder: CommonRationaleEncoder,
         rationale: Rationale | None = DEFAULT_RATIONALE,
         dense_weight: float = 0.5,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         if not 0 <= dense_weight <= 1:
             raise ValueError(f"`dense_weight` must lie in 0..1. Received: {dense_weight!r}")
         super().__init__(encoder, rationale, **kwargs)
@@ -54,14 +56,16 @@ class DenseCL(MoCo):
         self.dense_queue = FeatureQueue(self.queue_size, seed=self.seed, dtype="float32")
         self.dense_queue.build((None, self.projection_dim))
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         return super().make_heads(channels) | {"dense": super().make_heads(channels)["project"]}
 
-    def see(self, feature_map, heads):
+    def see(self, feature_map: Tensor, heads: dict[str, Any]) -> View:
         dense = on_rows(heads["dense"], places(feature_map))
         return dataclasses.replace(super().see(feature_map, heads), dense=dense)
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         outcome = super().objective(student, teacher, batch)
         query, key = student["query"], teacher["key"]
         features, key_features = unit(places(query.map)), unit(places(key.map))
@@ -82,10 +86,10 @@ class DenseCL(MoCo):
         outcome.logs["dense_accuracy"] = ops.mean(found)
         return outcome
 
-    def after_step(self, teacher, batch):
+    def after_step(self, teacher: dict[str, View], batch: Batch) -> None:
         super().after_step(teacher, batch)
         keys = unit(ops.mean(teacher["key"].dense, axis=1))
         self.dense_queue.enqueue(gather(keys), image_numbers(batch))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {"dense_weight": self.dense_weight}

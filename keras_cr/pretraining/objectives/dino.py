@@ -1,11 +1,13 @@
 """DINO: a view's prototypes are those that a momentum twin sees in the other views."""
 
 import dataclasses
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_cr._numbers import positive_number, whole_number
+from keras_cr._types import Batch, Config, Tensor
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.distillation import Distillation
@@ -47,7 +49,7 @@ class DINO(Pretrainer):
 
     taught = ("query", "key")
     compared: tuple[str, ...] = ("projected",)  # of a `View`; each with a centre of its own
-    logged = ("teacher_entropy", "prototype_entropy")
+    logged: tuple[str, ...] = ("teacher_entropy", "prototype_entropy")
     augmentation = staticmethod(Augmentation.dino)
 
     def __init__(
@@ -61,8 +63,8 @@ class DINO(Pretrainer):
         teacher_temperature: float = 0.04,
         momentum: float = 0.996,
         small_crops: int = 8,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.prototypes = whole_number("prototypes", prototypes, least=2)
         self.hidden_dim = whole_number("hidden_dim", hidden_dim)
         self.bottleneck_dim = whole_number("bottleneck_dim", bottleneck_dim)
@@ -76,7 +78,7 @@ class DINO(Pretrainer):
         }
 
     @classmethod
-    def small_data(cls, num_images, batch_size, total_steps):
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
         return {
             "prototypes": 4096,
             "hidden_dim": 1024,
@@ -85,12 +87,14 @@ class DINO(Pretrainer):
             "total_steps": max(total_steps, 1),
         }
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         units = (self.hidden_dim, self.hidden_dim, self.bottleneck_dim)
         options = {"activation": "gelu", "prototypes": self.prototypes}
         return {"project": head(channels, units, "hidden", self.seed, **options)}
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         losses, targets = [], {name: self.targets(teacher[name]) for name in self.taught}
         for seen in self.taught:
             for name in self.views:
@@ -105,19 +109,19 @@ class DINO(Pretrainer):
         wanted = {n: each.targets(getattr(seen, n)) for n, each in self.distillations.items()}
         return dataclasses.replace(seen, **wanted)
 
-    def compare(self, view: View, name: str, target: View, seen: str, batch: dict):
+    def compare(self, view: View, name: str, target: View, seen: str, batch: dict) -> Tensor:
         """The loss of each image, or small crop, of the view `name` against that of `seen`."""
         return self.distillations["projected"](self.of_each(target.projected, name), view.projected)
 
-    def of_each(self, rows, name: str):
+    def of_each(self, rows: Tensor, name: str) -> Tensor:
         """An image's row for each row of a view: as often as it has small crops."""
         return ops.repeat(rows, self.small_crops, axis=0) if name == "small" else rows
 
-    def after_step(self, teacher, batch):
+    def after_step(self, teacher: dict[str, View], batch: Batch) -> None:
         for name, each in self.distillations.items():
             each.move_center(*(getattr(teacher[seen], name) for seen in self.taught))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "prototypes": self.prototypes,
             "hidden_dim": self.hidden_dim,

@@ -1,5 +1,7 @@
 """LeJEPA: views predict the mean of the large ones, and embeddings are spread as a Gaussian."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,10 +9,11 @@ from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr._replicas import gather
+from keras_cr._types import Batch, Config, Tensor
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head
-from keras_cr.pretraining.outcome import Outcome, added
+from keras_cr.pretraining.outcome import Outcome, View, added
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -54,8 +57,8 @@ class LeJEPA(Pretrainer):
         gaussian_weight: float = 0.05,
         directions: int = 1024,
         small_crops: int = 6,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         self.hidden_dim = whole_number("hidden_dim", hidden_dim)
         self.directions = whole_number("directions", directions)
@@ -66,15 +69,17 @@ class LeJEPA(Pretrainer):
         self.gaussian_weight = gaussian_weight
 
     @classmethod
-    def small_data(cls, num_images, batch_size, total_steps):
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
         """The release's for Imagenette, but for fewer and smaller views."""
         return {"projection_dim": 16, "gaussian_weight": 0.02, "small_crops": 2}
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         units = (self.hidden_dim, self.hidden_dim, self.projection_dim)
         return {"project": head(channels, units, "hidden", self.seed)}
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         large = ops.stack([gather(student[name].projected) for name in ("query", "key")])
         views = large
         if self.small_crops:
@@ -86,13 +91,13 @@ class LeJEPA(Pretrainer):
         loss = added((1.0 - self.gaussian_weight) * prediction, self.gaussian_weight * gaussianity)
         return Outcome(loss, {"prediction": prediction, "gaussianity": gaussianity})
 
-    def draw_directions(self):
+    def draw_directions(self) -> Tensor:
         """Random unit vectors `(projection_dim, directions)`, those of the seed and the step."""
         seed = [self.seed or 0, ops.cast(self.optimizer.iterations, "int32")]
         vectors = tf.random.stateless_normal((self.projection_dim, self.directions), seed)
         return ops.normalize(vectors, axis=0)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "projection_dim": self.projection_dim,
             "hidden_dim": self.hidden_dim,
@@ -102,7 +107,7 @@ class LeJEPA(Pretrainer):
         }
 
 
-def epps_pulley(samples):
+def epps_pulley(samples: Tensor) -> Tensor:
     """How far samples are from a standard Gaussian: `(..., N, M)`, N of them, gives `(..., M)`.
 
     N times the integral of `|empirical - Gaussian characteristic function|^2`, weighted by the

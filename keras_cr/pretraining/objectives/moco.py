@@ -1,18 +1,20 @@
 """MoCo v2: momentum contrast with a queue, a two-layer head and a momentum encoder."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr._replicas import gather
+from keras_cr._types import Batch, Config, Tensor
 from keras_cr.layers import FeatureQueue
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.batches import image_numbers
 from keras_cr.pretraining.heads import head, unit
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -50,7 +52,7 @@ class MoCo(Pretrainer):
 
     views = ("query",)
     taught = ("key",)
-    logged = ("contrastive_accuracy",)
+    logged: tuple[str, ...] = ("contrastive_accuracy",)
 
     def __init__(
         self,
@@ -62,8 +64,8 @@ class MoCo(Pretrainer):
         momentum: float = 0.999,
         temperature: float = 0.2,
         mask_same_image: bool = True,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         self.hidden_dim = None if hidden_dim is None else whole_number("hidden_dim", hidden_dim)
         super().__init__(encoder, rationale, momentum, **kwargs)
@@ -74,33 +76,35 @@ class MoCo(Pretrainer):
         self.queue.build((None, projection_dim))
 
     @classmethod
-    def small_data(cls, num_images, batch_size, total_steps):
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
         """A queue of the largest power of two that the images fill, and a faster twin."""
         queue_size = max(batch_size, min(2 ** int(math.log2(max(num_images, 1))), 65536))
         return {"momentum": 0.99, "temperature": 0.2, "queue_size": queue_size}
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         units = (self.hidden_dim or channels, self.projection_dim)
         return {"project": head(channels, units, seed=self.seed)}
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         queries, keys = unit(student["query"].projected), unit(teacher["key"].projected)
         positives, exclude = ops.sum(queries * keys, axis=-1), self.excluded(batch)
         logits = info_nce_logits(positives, self.queue(queries), self.temperature, exclude=exclude)
         found = ops.cast(ops.argmax(logits, axis=-1) == 0, "float32")
         return Outcome(ops.mean(info_nce(logits)), {"contrastive_accuracy": ops.mean(found)})
 
-    def excluded(self, batch: dict):
+    def excluded(self, batch: dict) -> Tensor:
         """Which old keys are no negatives of which image: `(B, queue_size)`, or None."""
         if self.mask_same_image and "index" in batch:
             return self.queue.same_image(batch["index"])
         return None
 
-    def after_step(self, teacher, batch):
+    def after_step(self, teacher: dict[str, View], batch: Batch) -> None:
         keys = unit(teacher["key"].projected)
         self.queue.enqueue(gather(keys), image_numbers(batch))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "projection_dim": self.projection_dim,
             "hidden_dim": self.hidden_dim,

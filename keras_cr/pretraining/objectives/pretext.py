@@ -1,13 +1,15 @@
 """Pretext: nothing but what auxiliary tasks teach."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
+from keras_cr._types import Batch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.auxiliary.task import AuxiliaryTask
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -40,8 +42,8 @@ class Pretext(Pretrainer):
         encoder: CommonRationaleEncoder,
         rationale: Rationale | None = DEFAULT_RATIONALE,
         auxiliary: Sequence[AuxiliaryTask] = (),
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         if not auxiliary:
             raise ValueError(
                 "`auxiliary` must hold the tasks that Pretext is to learn, such as [Rotation()]: "
@@ -49,5 +51,7 @@ class Pretext(Pretrainer):
             )
         super().__init__(encoder, rationale, auxiliary=auxiliary, **kwargs)
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         return Outcome(ops.zeros((), "float32"))

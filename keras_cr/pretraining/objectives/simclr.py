@@ -1,15 +1,18 @@
 """SimCLR: each view finds its image's other view among all views of the batch."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr._replicas import gather
+from keras_cr._types import Batch, Config
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.losses import info_nce, info_nce_logits
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head, unit
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -42,23 +45,25 @@ class SimCLR(Pretrainer):
         projection_dim: int = 128,
         hidden_dim: int | None = None,
         temperature: float = 0.1,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         self.hidden_dim = None if hidden_dim is None else whole_number("hidden_dim", hidden_dim)
         super().__init__(encoder, rationale, **kwargs)
         self.temperature = temperature
 
     @classmethod
-    def small_data(cls, num_images, batch_size, total_steps):
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
         return {"temperature": 0.2}
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         hidden = self.hidden_dim or channels
         units = (hidden, hidden, self.projection_dim)
         return {"project": head(channels, units, "all", self.seed)}
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         views = unit(ops.concatenate([gather(student[name].projected) for name in self.views]))
         partners = ops.roll(views, ops.shape(views)[0] // 2, axis=0)
         positives = ops.sum(views * partners, axis=-1)
@@ -71,7 +76,7 @@ class SimCLR(Pretrainer):
         found = ops.cast(ops.argmax(logits, axis=-1) == 0, "float32")
         return Outcome(ops.mean(info_nce(logits)), {"contrastive_accuracy": ops.mean(found)})
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "projection_dim": self.projection_dim,
             "hidden_dim": self.hidden_dim,

@@ -1,12 +1,15 @@
 """SimSiam: BYOL without the twin; a stopped gradient keeps it from collapse."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
+from keras_cr._types import Batch, Config
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import cosine, head
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -39,8 +42,8 @@ class SimSiam(Pretrainer):
         projection_dim: int = 2048,
         hidden_dim: int = 512,
         constant_predictor_rate: bool = True,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         self.hidden_dim = whole_number("hidden_dim", hidden_dim)
         super().__init__(encoder, rationale, **kwargs)
@@ -55,17 +58,19 @@ class SimSiam(Pretrainer):
         )
 
     @classmethod
-    def small_data(cls, num_images, batch_size, total_steps):
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
         return {"projection_dim": 1024, "hidden_dim": 256}
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         project, predict = 3 * (self.projection_dim,), (self.hidden_dim, self.projection_dim)
         return {
             "project": head(channels, project, "all", self.seed),
             "predict": head(self.projection_dim, predict, "hidden", self.seed),
         }
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         first, second = student["query"], student["key"]
         agreements = [
             cosine(first.predicted, ops.stop_gradient(second.projected)),
@@ -74,7 +79,7 @@ class SimSiam(Pretrainer):
         return Outcome(-ops.mean(sum(agreements)) / 2)
 
     @property
-    def learning_rates(self):
+    def learning_rates(self) -> list[tuple]:
         found = super().learning_rates
         if self.constant_predictor_rate:
             rate = ops.cast(self.optimizer.learning_rate, "float32")
@@ -82,12 +87,12 @@ class SimSiam(Pretrainer):
             found.append((self.heads["predict"], longer))
         return found
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         rate = ops.cast(self.optimizer.learning_rate, "float32")
         self.highest_rate.assign(ops.maximum(self.highest_rate, rate))
         return super().train_step(data)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "projection_dim": self.projection_dim,
             "hidden_dim": self.hidden_dim,

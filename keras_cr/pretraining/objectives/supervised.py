@@ -1,12 +1,15 @@
 """Supervised: the cross-entropy of an image's label."""
 
+from typing import Any
+
 import keras
 
 from keras_cr._numbers import whole_number
+from keras_cr._types import Batch, Config
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import classified, head
-from keras_cr.pretraining.outcome import Outcome
+from keras_cr.pretraining.outcome import Outcome, View
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -45,8 +48,8 @@ class Supervised(Pretrainer):
         *,
         num_classes: int,
         label_smoothing: float = 0.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.num_classes = whole_number("num_classes", num_classes, least=2)
         if not 0 <= label_smoothing < 1:
             raise ValueError(
@@ -56,15 +59,17 @@ class Supervised(Pretrainer):
         super().__init__(encoder, rationale, **kwargs)
         self.label_smoothing = label_smoothing
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         return {"project": head(channels, (self.num_classes,), seed=self.seed)}
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         logits = student["query"].projected
         loss, accuracy = classified(logits, batch["label"], self.label_smoothing)
         return Outcome(loss, {"accuracy": accuracy})
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "num_classes": self.num_classes,
             "label_smoothing": self.label_smoothing,

@@ -1,13 +1,16 @@
 """VICReg: views agree, every entry varies over the batch, and different entries don't covary."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_cr._numbers import whole_number
 from keras_cr._replicas import gather
+from keras_cr._types import Batch, Config
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.heads import head
-from keras_cr.pretraining.outcome import Outcome, added
+from keras_cr.pretraining.outcome import Outcome, View, added
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.rationale import Rationale
 
@@ -42,8 +45,8 @@ class VICReg(Pretrainer):
         invariance_weight: float = 25.0,
         variance_weight: float = 25.0,
         covariance_weight: float = 1.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         super().__init__(encoder, rationale, **kwargs)
         self.invariance_weight = invariance_weight
@@ -51,13 +54,15 @@ class VICReg(Pretrainer):
         self.covariance_weight = covariance_weight
 
     @classmethod
-    def small_data(cls, num_images, batch_size, total_steps):
+    def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:
         return {"projection_dim": 1024}
 
-    def make_heads(self, channels):
+    def make_heads(self, channels: int) -> dict[str, keras.layers.Layer]:
         return {"project": head(channels, 3 * (self.projection_dim,), "hidden", self.seed)}
 
-    def objective(self, student, teacher, batch):
+    def objective(
+        self, student: dict[str, View], teacher: dict[str, View], batch: Batch
+    ) -> Outcome:
         views = [gather(student[name].projected) for name in self.views]
         invariance = ops.mean(ops.square(views[0] - views[1]))
         variance = added(*map(_lack_of_variance, views)) / 2
@@ -70,7 +75,7 @@ class VICReg(Pretrainer):
         logs = {"invariance": invariance, "variance": variance, "covariance": covariance}
         return Outcome(loss, logs)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return super().get_config() | {
             "projection_dim": self.projection_dim,
             "invariance_weight": self.invariance_weight,
