@@ -56,7 +56,6 @@ def create_app(
 
     app = flask.Flask(__package__)
     app.config["MAX_CONTENT_LENGTH"] = max_megabytes * 10**6
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
 
     def failed(status: int, text: str) -> tuple[dict[str, str], int]:
         return {"error": text}, status

@@ -1,6 +1,7 @@
 """Search by one place of an image: which images show what is there, and where."""
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -72,12 +73,13 @@ class PlaceSearch:
         image_size: int,
         mean: np.ndarray,
         basis: np.ndarray,
+        features: np.ndarray,
     ) -> None:
         self._maps = maps
         self._names = list(names)
         self._rows = {name: row for row, name in enumerate(self._names)}
         self._mean, self._basis = mean, basis
-        self._features: np.ndarray | None = None  # (N, h, w, channels), float16, unit length
+        self._features = features  # (N, h, w, channels), float16, unit length
         self.image_size = image_size
 
     @classmethod
@@ -119,13 +121,13 @@ class PlaceSearch:
             few = np.unique(np.linspace(0, len(dataset) - 1, _SAMPLE).astype(int))
             sample = _read(maps, dataset.take(few), size, batch_size)
             mean, basis = _main_directions(sample, channels)
-            search = cls(maps, names, size, mean, basis)
             batches = _read(maps, dataset, size, batch_size)
-            search._keep(tracked(batches, "Reading places", len(dataset), verbose=verbose))
+            batches = tracked(batches, "Reading places", len(dataset), verbose=verbose)
+            features = _kept((_projected(batch, mean, basis) for batch in batches), len(dataset))
         except Exception:
             check_images(dataset, verbose=0)  # it names the files that can't be read
             raise
-        return search
+        return cls(maps, names, size, mean, basis, features)
 
     @classmethod
     def of(
@@ -161,7 +163,7 @@ class PlaceSearch:
     def __len__(self) -> int:
         return len(self._names)
 
-    def __contains__(self, name: str | None) -> bool:
+    def __contains__(self, name: str) -> bool:
         return name in self._rows
 
     def __repr__(self) -> str:
@@ -208,8 +210,9 @@ class PlaceSearch:
         if not single:
             raise ValueError("`image` must be one image; received several.")
         dataset, _ = as_dataset(several)
-        features = next(_read(self._maps, dataset, self.image_size, 1))
-        return self._nearest(self._project(features)[0], at, k, radius, set(without))
+        features = next(_read(self._maps, dataset, self.image_size, 1))[0]
+        features = _projected(features, self._mean, self._basis)
+        return self._nearest(features, at, k, radius, set(without))
 
     def similar(
         self, name: str, at: tuple[float, float], k: int = 5, radius: int = 0
@@ -256,18 +259,21 @@ class PlaceSearch:
         for start in range(0, len(self), step):
             yield self._features[start : start + step].astype("float32") @ vector
 
-    def _project(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, h, w, C) as they are kept, float32 of unit length."""
-        return _unit((features - self._mean) @ self._basis)
 
-    def _keep(self, batches: Iterator[np.ndarray]) -> None:
-        start = 0
-        for batch in batches:
-            kept = self._project(batch)
-            if self._features is None:
-                self._features = np.empty((len(self), *kept.shape[1:]), "float16")
-            self._features[start : start + len(kept)] = kept
-            start += len(kept)
+def _projected(features: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Features (..., C) as they are kept, (..., channels), float32 of unit length."""
+    return _unit((features - mean) @ basis)
+
+
+def _kept(batches: Iterator[np.ndarray], count: int) -> np.ndarray:
+    """Batches of features (n, h, w, channels) in one array of float16, (count, h, w, channels)."""
+    first = next(batches)
+    kept = np.empty((count, *first.shape[1:]), "float16")
+    start = 0
+    for batch in itertools.chain([first], batches):
+        kept[start : start + len(batch)] = batch
+        start += len(batch)
+    return kept
 
 
 def _read(
@@ -288,7 +294,7 @@ def _main_directions(
     batches: Iterator[np.ndarray], channels: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mean (C,) of places' features, and an orthonormal basis (C, channels) of what varies."""
-    count, total, products = 0, 0.0, 0.0
+    count, total, products = 0, np.zeros(()), np.zeros(())
     for batch in batches:
         flat = batch.reshape(-1, batch.shape[-1]).astype("float64")
         count += len(flat)

@@ -1,12 +1,16 @@
 """One small index of drawn birds, and the page of it."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_cr import CommonRationaleEncoder
 from keras_cr.data import synthetic_birds
 from keras_cr.search import Index
-from tests.data.helpers import save_image
+from tests.case import tiny_backbone
+from tests.data.helpers import pixels, save_image
 
 SIDE, SHIFT = 96, 32  # two places of the map
 HOSTILE = "<img src=x onerror=alert(1)>&'\".png"
@@ -60,12 +64,23 @@ def app(explorer):
     return create_app(explorer, "birds.index", trusted_hosts("127.0.0.1"), max_megabytes=1)
 
 
+@pytest.fixture(scope="package")
+def small(tmp_path_factory):
+    """An index of 24 images of 32 pixels, in a file beside them, with an encoder that is small."""
+    pytest.importorskip("flask", reason="Flask is not installed")
+    pytest.importorskip("waitress", reason="Waitress is not installed")
+    folder = tmp_path_factory.mktemp("small")
+    encoder = CommonRationaleEncoder(tiny_backbone(), num_detectors=2, image_size=32, seed=0)
+    preset = str(encoder.save_to_preset(folder / "preset"))
+    for name, image in zip(NAMES, pixels(len(NAMES)), strict=True):
+        save_image(folder / "images" / name, image)
+    index = Index.build(encoder, folder / "images", preset=preset, verbose=0)
+    index.save(folder / "birds.index")
+    return folder / "birds.index"
+
+
 def png(image: np.ndarray) -> bytes:
     """The content of a PNG file."""
-    import io
-
-    from PIL import Image
-
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()

@@ -181,23 +181,20 @@ def test_old_queries_are_forgotten(explorer, monkeypatch):
         explorer.query(words[0])
 
 
-def test_files_that_are_gone(index, tmp_path):
+def test_files_that_are_gone(small, tmp_path):
     from keras_cr.explore import Explorer, create_app
 
-    index.save(tmp_path / "index")
-    few = tmp_path / "few"
-    few.mkdir()
     with pytest.raises(FileNotFoundError, match="none of the 24 images"):
-        Explorer(Index.load(tmp_path / "index", index.encoder, few), verbose=0)
+        Explorer(Index.load(small, folder=tmp_path), verbose=0)
     for name in NAMES[:4]:
-        shutil.copy(index.path(name), few / name)
-    page = Explorer(Index.load(tmp_path / "index", index.encoder, few), verbose=0)
+        shutil.copy(small.parent / "images" / name, tmp_path / name)
+    page = Explorer(Index.load(small, folder=tmp_path), verbose=0)
     assert page.missing == 20
     client = create_app(page, "few").test_client()
-    query = opened(client, 0)["query"]
+    query = opened(client, page.names.index(QUERY))["query"]
     matches = client.get(f"/queries/{query}/matches").json["matches"]
     assert {match["name"] for match in matches} == set(NAMES[1:4])
-    (few / NAMES[1]).unlink()
+    (tmp_path / NAMES[1]).unlink()
     error = said(client.get(f"/queries/{query}/matches"), 422)
     assert "bring the index up to date" in error
     assert str(tmp_path) not in error

@@ -14,14 +14,7 @@ from tests.cli.test_main import fails
 from tests.explore.conftest import NAMES
 
 
-@pytest.fixture(scope="module")
-def indexed(index, tmp_path_factory):
-    path = tmp_path_factory.mktemp("command") / "birds.index"
-    index.save(path)
-    return path
-
-
-def test_it_serves_until_ctrl_c(indexed, tmp_path, capsys):
+def test_it_serves_until_ctrl_c(small, tmp_path, capsys):
     address, answers = tmp_path / "address", []
 
     def visit():
@@ -39,7 +32,7 @@ def test_it_serves_until_ctrl_c(indexed, tmp_path, capsys):
     try:
         visitor = threading.Thread(target=visit, daemon=True)
         visitor.start()
-        argv = ["explore", indexed, "--port", 0, "-o", address, "-k", 3, "--places-of", 4]
+        argv = ["explore", small, "--port", 0, "-o", address, "-k", 3, "--places-of", 4]
         status = main([str(part) for part in argv])
         visitor.join()
     finally:
@@ -53,22 +46,22 @@ def test_it_serves_until_ctrl_c(indexed, tmp_path, capsys):
     assert json.loads(answers[1])["total"] == len(NAMES)
 
 
-def test_mistakes(indexed, tmp_path, capsys):
+def test_mistakes(small, tmp_path, capsys):
     assert "There is no index at" in fails(["explore", tmp_path / "none", "--port", 0], capsys)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        error = fails(["explore", indexed, "--port", port], capsys)
+        error = fails(["explore", small, "--port", port], capsys)
     assert f"--port: {port} is taken on 127.0.0.1; name another one, or 0" in error
-    error = fails(["explore", indexed, "--host", "no.such.host.invalid", "--port", 0], capsys)
+    error = fails(["explore", small, "--host", "no.such.host.invalid", "--port", 0], capsys)
     assert "--host" in error
     assert "no.such.host.invalid" in error
     empty = tmp_path / "empty"
     empty.mkdir()
-    moved = ["explore", indexed, "--port", 0, "--images-in", empty, "--preset", "demo_squeezenet"]
+    moved = ["explore", small, "--port", 0, "--images-in", empty]
     assert "--images-in: none of the 24 images" in fails(moved, capsys)
     for port in ("65536", "-1", "http"):
         with pytest.raises(SystemExit, match="2"):
-            main(["explore", str(indexed), f"--port={port}"])
+            main(["explore", str(small), f"--port={port}"])
         assert "from 0 to 65535" in capsys.readouterr().err
 
 

@@ -88,7 +88,7 @@ function tile(image) {
   const told = make("span", "told");
   if (image.similarity !== undefined) told.append(make("b", "", image.similarity.toFixed(3)));
   const values = Object.entries(image.metadata || {}).map(([key, value]) => `${key}: ${value}`);
-  told.append(make("span", "", image.name.split("/").at(-1)));
+  told.append(make("span", "", image.name.split("/").slice(-2).join("/")));
   values.forEach((value) => told.append(make("span", "", value)));
   if (image.map) {
     const canvas = make("canvas");
