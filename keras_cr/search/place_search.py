@@ -58,6 +58,7 @@ class PlaceSearch:
         image_size: side in pixels that they are seen at.
         mean: what is taken off features, (C,).
         basis: the main directions that they are kept along, (C, channels).
+        features: of all places along these directions, (N, h, w, channels) float16, unit length.
 
     Example:
 
