@@ -44,8 +44,8 @@ class ConvNeXt(Described):
 
     Example:
 
-    >>> ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768))(images).shape  # of (8, 96, 96, 3)
-    TensorShape([8, 3, 3, 768])
+    >>> ConvNeXt((2, 2, 6, 2), (40, 80, 160, 320), version=2)(images).shape  # of (8, 96, 96, 3)
+    TensorShape([8, 3, 3, 320])
     """
 
     arguments = (
