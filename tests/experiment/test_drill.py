@@ -15,8 +15,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_a_run_that_is_killed_in_every_phase_is_the_run_that_nothing_stopped(tmp_path):
     command = [sys.executable, "-m", "tests.experiment.drill", tmp_path / "drill"]
     command += ["--moments", os.environ.get("KERAS_CR_DRILL", "20")]
-    one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    environment = {**os.environ, **one, "PYTHONPATH": str(ROOT)}
+    alone = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    alone["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # of pyarrow, which pandas brings
+    environment = {**os.environ, **alone, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "no difference" in done.stdout
