@@ -32,7 +32,7 @@ class Query:
     """An image that is searched by.
 
     Attributes:
-        pixels: (S, S, 3) uint8, RGB 0..255, as the encoder sees it.
+        pixels: (S, S, 3) float32, RGB 0..255, as the encoder sees it.
         picture: the same as a JPEG file, larger.
         embedding: (C,).
         rationale: (h, w), in 0..1.
@@ -248,14 +248,15 @@ class Explorer:
 
 
 def _square(image: tf.Tensor, side: int) -> np.ndarray:
-    """An image as the encoder sees it, (side, side, 3) uint8."""
-    return np.rint(np.clip(resize_and_crop(image, side), 0, 255)).astype("uint8")
+    """An image as the encoder sees it, (side, side, 3) float32, RGB 0..255, as the index embeds."""
+    return np.asarray(resize_and_crop(image, side))
 
 
 def _jpeg(image: tf.Tensor) -> bytes:
     """The central square of an image as a JPEG file: pixels alone, whatever the file held."""
     side = min(_PICTURE, *image.shape[:2])
-    return tf.io.encode_jpeg(_square(image, side), quality=90).numpy()
+    pixels = np.rint(np.clip(_square(image, side), 0, 255)).astype("uint8")
+    return tf.io.encode_jpeg(pixels, quality=90).numpy()
 
 
 def _plain(values: np.ndarray) -> list[list[float]]:

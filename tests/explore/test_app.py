@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_cr.search import Index
 from tests.explore.conftest import HEAD, HOSTILE, NAMES, PASTED, QUERY, SIDE, png
@@ -94,6 +95,17 @@ def test_an_image_from_elsewhere_finds_its_like(client, birds):
     for match in matches:
         assert np.shape(match["map"]) == np.shape(match["query_map"]) == (rows, columns)
         assert np.max(match["map"]) == 1
+
+
+def test_what_is_found_is_what_the_index_finds(client, index, birds, tmp_path):
+    file = tmp_path / "larger.png"
+    Image.fromarray(birds[5]).resize((157, 131)).save(file)
+    word = client.post("/queries", data=file.read_bytes()).json["query"]
+    matches = client.get(f"/queries/{word}/matches").json["matches"]
+    expected = index.query(file, 6)
+    assert [match["name"] for match in matches] == [match.name for match in expected]
+    similarity = [match["similarity"] for match in matches]
+    assert similarity == pytest.approx([match.similarity for match in expected], abs=1e-5)
 
 
 def test_an_image_of_the_index_is_no_answer_to_itself(client, index):
