@@ -273,7 +273,7 @@ def test_the_recipe_stores_what_from_preset_loads(birds, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_needs_nothing_and_prints_what_changed(tmp_path):
-    shown = ("--protocols", "retrieval,linear_probe,localization", "--refit", "off")
+    shown = ("--protocols", "retrieval,localization", "--refit", "off")
     shown += ("--rationale-options", "foregrounds=off", "--image-size", 64)
     done = recipe("train_demo.py", "--epochs", 1, *shown, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr[-3000:]
