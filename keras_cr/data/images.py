@@ -126,7 +126,7 @@ def check_images(
         )
         named += ", ..." if len(bad) > _NAMED else ""
         way_out = "repair or remove them"
-        if not skip_bad:
+        if len(bad) < len(dataset):
             way_out += ", or leave them out with skip_bad=True"
         raise UnreadableImageError(
             f"{len(bad)} of {len(dataset)} images of {dataset.name!r} can't be used: {named}; "
@@ -195,7 +195,7 @@ def image_batches(
     return in_batches(dataset, lambda index: whole_image(read(index), image_size, crop), batch_size)
 
 
-def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarray:
+def read_images(paths: Sequence[str | os.PathLike] | np.ndarray, image_size: int) -> np.ndarray:
     """Reads some files into memory, resized and centre-cropped as evaluation sees them.
 
     For files that are more than memory holds, see `image_batches`.
@@ -209,7 +209,8 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
 
     Raises:
         UnreadableImageError: A file is missing or does not decode.
-        ValueError: `paths` is a single path, or `image_size` is not a positive integer.
+        ValueError: `paths` is a single path or holds pixels, or `image_size` is not a positive
+            integer.
 
     Example:
 
@@ -217,6 +218,8 @@ def read_images(paths: Sequence[str | os.PathLike], image_size: int) -> np.ndarr
     """
     if isinstance(paths, str | os.PathLike):
         raise ValueError(f"paths: must be a sequence of files; received one, {str(paths)!r}.")
+    if len(shape := np.asarray(paths, dtype=object).shape) != 1:
+        raise ValueError(f"paths: must be N files; received an array {shape}.")
     image_size = image_side(image_size)
     images = np.empty((len(paths), image_size, image_size, 3), "uint8")
     for image, path in zip(images, map(os.fspath, paths), strict=True):  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ _NAME = re.compile(r"step-(\d+)\.keras")
 
 
 class DamagedError(ValueError):
-    """A training's state is not as it was written."""
+    """A training's state is not as it was written, or none is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ def last_checkpoint(folder: Path) -> tuple[keras.Model, Reached] | None:
     Says in a line which states are damaged and passed over.
 
     Raises:
-        ValueError: there are states and none can go on.
+        DamagedError: there are states and none can go on.
     """
     damaged, before = [], checkpoints_path(folder) / "last.keras"
     if before.is_file():
@@ -108,7 +108,7 @@ def last_checkpoint(folder: Path) -> tuple[keras.Model, Reached] | None:
             announce(f"Damaged, and passed over: {', '.join(damaged)}. Going on at {state.name}.")
         return found
     if damaged:
-        raise ValueError(
+        raise DamagedError(
             f"`resume`: no state in {checkpoints_path(folder)} can go on: {', '.join(damaged)}. "
             "Begin the run anew in another `output`. The encoder of a state that another version "
             "of keras_cr wrote loads all the same: load_weights(FILE, skip_mismatch=True) of a "

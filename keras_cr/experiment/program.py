@@ -10,6 +10,7 @@ import keras
 
 from keras_cr._text import encodable_output, plain_warnings
 from keras_cr.data import Augmentation
+from keras_cr.experiment.checkpoints import DamagedError
 from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.flags import parse_settings
 from keras_cr.experiment.run import ReadDataset, Run
@@ -55,6 +56,6 @@ def main(
     with in_one_line(ValueError, OSError, ImportError), plain_warnings(), signals(at_once=True):
         prepared = Run.prepare(settings, read, build_backbone, augmentation)
     way_on = f"`resume` `output` {shlex.quote(str(prepared.output))}"
-    ending = in_one_line(HubError, OSError, DivergedError, way_on=way_on)
+    ending = in_one_line(HubError, OSError, DivergedError, DamagedError, way_on=way_on)
     with ending, plain_warnings(), signals(at_once=True):
         return prepared.execute()

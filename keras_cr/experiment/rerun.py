@@ -20,6 +20,10 @@ from keras_cr.presets.fingerprints import fingerprint
 from keras_cr.pretraining.divergence import DivergedError
 
 
+class _Made(BaseException):
+    """Ends a recipe whose run has been made again, before what it does with the result."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Number:
     """A number of two runs, None where one of them has none.
@@ -118,10 +122,13 @@ def rerun_recipe(
 
     def again(read, **options):
         found.append(rerun(folder, read, output, data_dir, **options))
+        raise _Made
 
     try:
         with taking_over(again):
             start(file)
+    except _Made:
+        pass
     except DivergedError as error:
         raise ValueError(str(error)) from error
     if not found:

@@ -173,6 +173,6 @@ def create_app(
 def _name(host: str) -> str | None:
     """The name or address in a Host header, without its port."""
     try:
-        return urlsplit(f"//{host}").hostname
+        return None if "@" in host else urlsplit(f"//{host}").hostname
     except ValueError:
         return None

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ class PlaceMatch:
 
     name: str
     similarity: float
-    at: tuple[float, float]
+    at: Sequence[float]
     map: np.ndarray = dataclasses.field(repr=False)
 
 
@@ -148,9 +148,11 @@ class PlaceSearch:
 
         Raises:
             UnreadableImageError: an image can't be read.
-            ValueError: the index doesn't know its encoder.
+            ValueError: the index doesn't know its encoder, or an image.
         """
         names = index.names if names is None else list(names)
+        if missing := set(names) - set(index.names):
+            raise ValueError(f"`names`: {min(missing)!r} is not in the index.")
         return cls.build(
             index.encoder,
             [index.path(name) for name in names],
@@ -184,7 +186,7 @@ class PlaceSearch:
     def query(
         self,
         image: str | os.PathLike | np.ndarray,
-        at: tuple[float, float],
+        at: Sequence[float],
         k: int = 5,
         radius: int = 0,
         without: Collection[str] = (),
@@ -211,12 +213,17 @@ class PlaceSearch:
         if not single:
             raise ValueError("`image` must be one image; received several.")
         dataset, _ = as_dataset(several)
-        features = next(_read(self._maps, dataset, self.image_size, 1))[0]
+        try:
+            features = next(_read(self._maps, dataset, self.image_size, 1))[0]
+        except Exception:
+            check_images(dataset, verbose=0)  # it names the file that can't be read
+            raise
         features = _projected(features, self._mean, self._basis)
-        return self._nearest(features, at, k, radius, set(without))
+        left_out = [without] if isinstance(without, str | os.PathLike) else without
+        return self._nearest(features, at, k, radius, {os.fspath(name) for name in left_out})
 
     def similar(
-        self, name: str, at: tuple[float, float], k: int = 5, radius: int = 0
+        self, name: str, at: Sequence[float], k: int = 5, radius: int = 0
     ) -> list[PlaceMatch]:
         """As `query`, of an image in the collection, which is left out of its own answer.
 
@@ -233,7 +240,7 @@ class PlaceSearch:
         return self._nearest(features, at, k, radius, {name})
 
     def _nearest(
-        self, query: np.ndarray, at: tuple[float, float], k: int, radius: int, without: set[str]
+        self, query: np.ndarray, at: Sequence[float], k: int, radius: int, without: set[str]
     ) -> list[PlaceMatch]:
         k, radius = whole_number("k", k), whole_number("radius", radius, least=0)
         height, width = query.shape[:2]
@@ -252,6 +259,7 @@ class PlaceSearch:
     def _match(self, image: int, alike: np.ndarray) -> PlaceMatch:
         row, column = np.unravel_index(alike.argmax(), alike.shape)
         middle = (float((column + 0.5) / alike.shape[1]), float((row + 0.5) / alike.shape[0]))
+        alike = np.clip(alike, -1, 1)  # float16 rounds beyond
         return PlaceMatch(self._names[image], float(alike.max()), middle, alike)
 
     def _similarities(self, vector: np.ndarray) -> Iterator[np.ndarray]:
@@ -312,9 +320,9 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def _fractions(at: tuple[float, float]) -> tuple[float, float]:
+def _fractions(at: Sequence[float]) -> tuple[float, float]:
     try:
-        x, y = (float(part) for part in at)
+        x, y = (float(part) for part in (() if isinstance(at, str | Mapping) else at))
     except (TypeError, ValueError):
         x = y = math.nan
     if not (0 <= x <= 1 and 0 <= y <= 1):

@@ -121,6 +121,8 @@ def test_read_images_refuses(files):
         read_images(files, 24)
     with pytest.raises(UnreadableImageError, match=r"absent\.png' does not exist"):
         read_images([files[0], "absent.png"], 24)
+    with pytest.raises(ValueError, match=r"must be N files; received an array \(2, 8, 8, 3\)"):
+        read_images(np.zeros((2, 8, 8, 3)), 24)
     with pytest.raises(ValueError, match="received one, 'a.png'"):
         read_images("a.png", 24)
     with pytest.raises(ValueError, match="image_size: must be a positive integer; received 0"):

@@ -21,8 +21,11 @@ from keras_cr.data import read_cub
 from tests.case import tiny_backbone
 
 if __name__ == "__main__":
-    experiment.main("Trains.", read_cub, tiny_backbone, dataset="birds", epochs=1, batch_size=8,
-                    image_size=32, rationale="off", protocols=("retrieval",))
+    metrics = experiment.main(
+        "Trains.", read_cub, tiny_backbone, dataset="birds", epochs=1, batch_size=8,
+        image_size=32, rationale="off", protocols=("retrieval",)
+    )
+    print(metrics["retrieval"]["map"])
 """
 
 

@@ -293,6 +293,18 @@ def test_a_rate_that_can_only_diverge_ends_in_one_line(birds, tmp_path, monkeypa
     assert not list((tmp_path / "out" / "checkpoints").glob("step-*"))
 
 
+@pytest.mark.slow
+def test_no_state_that_is_whole_ends_in_one_line(birds, whole, tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    shutil.copytree(whole, output)
+    for state in (output / "checkpoints").glob("*.keras"):
+        os.truncate(state, 100)
+    monkeypatch.setattr(sys, "argv", ["birds.py"])
+    given = vars(settings(birds, output, **OPTIONS, resume=True))
+    with pytest.raises(SystemExit, match="birds.py: error: --resume: no state in .* can go on"):
+        main("Trains.", read_cub, tiny_backbone, **given)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
 def test_rates_that_are_none(value):
     with pytest.raises(ValueError, match="`learning_rate` must be positive and finite"):

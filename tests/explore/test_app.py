@@ -167,7 +167,7 @@ def test_what_is_no_query_is_told(client, data, status, message):
 
 
 def test_other_sites_and_names_are_refused(client, app):
-    for host in ("evil.example", "127.0.0.1.evil.example:8000", "[", ""):
+    for host in ("evil.example", "127.0.0.1.evil.example:8000", "evil@localhost", "[", ""):
         assert said(client.get("/", headers={"Host": host}), 400)
     for host in ("localhost:8000", "127.0.0.1:8000", "[::1]:8000"):
         assert client.get("/", headers={"Host": host}).status_code == 200

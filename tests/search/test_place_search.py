@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleEncoder
+from keras_cr.data import UnreadableImageError
 from keras_cr.search import Index, PlaceSearch
 from tests.case import tiny_backbone
 from tests.data.helpers import save_image
@@ -49,7 +50,7 @@ def test_a_part_is_found_where_it_is(places, query):
     for match, number in zip(found[:3], numbers, strict=False):
         corner = tuple(int(part * SIDE // PATCH) for part in match.at)
         assert corner == CORNERS[number]
-        assert match.map.max() == match.similarity <= 1.001
+        assert match.map.max() == match.similarity <= 1
     similarity = [match.similarity for match in found]
     assert similarity == sorted(similarity, reverse=True)
     assert similarity[2] > similarity[3] + 0.1
@@ -103,3 +104,18 @@ def test_mistakes(places):
         places.similar("x.png", (0, 0))
     with pytest.raises(ValueError, match="`radius`"):
         places.similar(NAMES[0], (0, 0), radius=-1)
+
+
+def test_what_can_not_be_asked_is_told(encoder, places, pictures, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(UnreadableImageError, match="notes.txt .*repair or remove them.$"):
+        places.query(tmp_path / "notes.txt", (0.5, 0.5))
+    for at in ("01", {0.1: 1, 0.2: 2}, (0.5,), (2, 0)):
+        with pytest.raises(ValueError, match="`at` must be"):
+            places.query(pictures[0], at)
+    found = places.query(pictures[0], [0.5, 0.5], k=8, without=NAMES[0])
+    assert NAMES[0] not in [match.name for match in found]
+    save_image(tmp_path / "photos" / "a.png", pictures[0])
+    index = Index.build(encoder, tmp_path / "photos", verbose=0)
+    with pytest.raises(ValueError, match="`names`: 'nope' is not in the index"):
+        PlaceSearch.of(index, ["nope"])
