@@ -175,6 +175,8 @@ def _said_by(file: Path) -> dict[str, str]:
         said = parquet.read_schema(file).metadata or {}
         said = {key.decode(): value.decode() for key, value in said.items()}
         return {name: said[name] for name in said[_OF_ALL].split(",")}
+    except (FileNotFoundError, PermissionError):
+        raise
     except _unreadable(pyarrow) as error:
         raise _damaged(file) from error
 
@@ -193,6 +195,8 @@ def _read(file: Path) -> tuple[list[str], np.ndarray]:
         return table["path"].to_pylist(), vectors.flatten().to_numpy(zero_copy_only=False).reshape(
             -1, channels
         )
+    except (FileNotFoundError, PermissionError):
+        raise
     except _unreadable(pyarrow) as error:
         raise _damaged(file) from error
 

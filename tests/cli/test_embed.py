@@ -151,6 +151,14 @@ def test_parts_are_joined(parts, photos, encoded, tmp_path, monkeypatch):
     monkeypatch.setattr("keras_cr.cli.embed._embed", None)  # nothing is embedded twice
     assert "Wrote 0 of 3 parts" in parts("1/1")
 
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyarrow.parquet.read_table", forbidden)
+        with pytest.raises(PermissionError):  # it may be whole
+            read_embeddings(folder)
+
     last = folder / "part-00002-of-00003.parquet"
     flipped = bytearray(last.read_bytes())
     flipped[flipped.index(embedding[-1].tobytes())] ^= 1
