@@ -11,9 +11,8 @@ from typing import Any
 
 import keras
 
-from keras_cr._files import half_written, whole_file, writing_hdf5
+from keras_cr._files import whole_file, writing_hdf5
 from keras_cr._progress import announce
-from keras_cr.presets.atomic import sweep
 from keras_cr.presets.fingerprints import fingerprint
 
 KEPT = 2
@@ -120,15 +119,6 @@ def last_checkpoint(folder: Path) -> tuple[keras.Model, Reached] | None:
 def last_state(folder: Path) -> Path | None:
     """The file of the newest state, whole or not."""
     return next(_states(checkpoints_path(folder)), None)
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Removes what a run that was killed has left half written."""
-    place = checkpoints_path(folder)
-    for path in (*half_written(folder), *half_written(place), *place.glob("*.part.keras")):
-        path.unlink(missing_ok=True)
-    for place in (folder, folder / "preset"):  # whose lock the run holds: nobody else writes here
-        sweep(place, stale_seconds=0)
 
 
 def _states(place: Path) -> Iterator[Path]:

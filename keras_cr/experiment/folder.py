@@ -15,10 +15,11 @@ from keras_cr._files import half_written
 from keras_cr._text import printable
 from keras_cr.data import FineGrainedDataset
 from keras_cr.data.digest import digest
-from keras_cr.experiment.checkpoints import clear_leftovers
+from keras_cr.experiment.checkpoints import checkpoints_path
 from keras_cr.experiment.outputs import write_json
 from keras_cr.experiment.settings import Settings
 from keras_cr.experiment.surroundings import surroundings
+from keras_cr.presets.atomic import sweep
 from keras_cr.version import __version__
 
 LOCK = ".lock"
@@ -87,6 +88,24 @@ def files_in(output: Path) -> list[Path]:
     """What a folder holds, but for what a run that was killed at its very beginning leaves."""
     found = set(output.iterdir()) if output.is_dir() else set()
     return sorted(found - {output / LOCK, *half_written(output)})
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Removes what a run that was killed has left half written, in its folder and those within.
+
+    The run holds the folder's lock, so nobody else writes there. A folder within it that has a lock
+    of its own is another run's and stays as it is.
+    """
+    for name, within, files in os.walk(folder):
+        place = Path(name)
+        if place != folder and LOCK in files:
+            within.clear()
+            continue
+        sweep(place, stale_seconds=0)
+        for path in half_written(place):
+            path.unlink(missing_ok=True)
+    for path in checkpoints_path(folder).glob("*.part.keras"):
+        path.unlink(missing_ok=True)
 
 
 def run_mark(output: Path, settings: Settings) -> str | None:

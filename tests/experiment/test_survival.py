@@ -17,10 +17,10 @@ from keras_cr.data import read_cub
 from keras_cr.experiment import Run, Settings
 from keras_cr.experiment.checkpoints import (
     Reached,
-    clear_leftovers,
     last_checkpoint,
     write_checkpoint,
 )
+from keras_cr.experiment.folder import clear_leftovers
 from keras_cr.experiment.program import main
 from keras_cr.experiment.stopping import Terminated
 from keras_cr.presets.atomic import staging
@@ -204,6 +204,18 @@ def test_a_user_s_hidden_files_are_no_leftovers(tmp_path):
         (tmp_path / name).touch()
     clear_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*theirs, "checkpoints"])
+
+
+def test_what_a_kill_left_in_any_folder_of_a_run_is_cleared(tmp_path):
+    left = [".config.json.0123abcd", "rationales/.epoch-0001.png.566d6806", "a/b/.c.csv.01234567"]
+    kept = ["rationales/epoch-0001.png", "other/.lock", "other/.config.json.0123abcd"]
+    for name in left + kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a/.keras-cr.new-0123456789abcdef-01234567").mkdir()
+    clear_leftovers(tmp_path)
+    found = {path for path in tmp_path.rglob("*") if path.is_file() or path.parent.name == "a"}
+    assert found == {tmp_path / name for name in kept} | {tmp_path / "a/b"}
 
 
 @pytest.mark.parametrize("exists", [False, True])
