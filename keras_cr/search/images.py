@@ -91,11 +91,25 @@ def columns_of(
 
 
 def as_queries(images: Any) -> tuple[bool, list | np.ndarray]:
-    """Whether a query is a single one, and queries as a list of files or uint8 (Q, H, W, 3)."""
+    """Whether a query is a single one, and queries as a list of files or uint8 (Q, H, W, 3).
+
+    Raises:
+        ValueError: they are neither files nor RGB 0..255.
+    """
     if isinstance(images, str | os.PathLike):
         return True, [images]
     if isinstance(images, list | tuple) and all(isinstance(i, str | os.PathLike) for i in images):
         return False, list(images)
     pixels = np.asarray(images)
+    if pixels.ndim not in (3, 4) or pixels.shape[-1] != 3 or not pixels.size:
+        raise ValueError(
+            "`images` must be a file, a list of files, or RGB pixels of shape (H, W, 3) or "
+            f"(Q, H, W, 3); received {_received(images, pixels)}."
+        )
     single = pixels.ndim == 3
     return single, read(pixels[None] if single else pixels)
+
+
+def _received(images: Any, pixels: np.ndarray) -> str:
+    numbers = pixels.ndim and pixels.dtype.kind in "biuf"
+    return f"shape {pixels.shape}" if numbers else f"{images!r:.200}"
