@@ -1,5 +1,6 @@
 """A whole training on a data set's images: views, epochs, and the rationale's maps in the loop."""
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
@@ -11,13 +12,21 @@ import numpy as np
 from keras_cr._numbers import as_sides, whole_number
 from keras_cr._progress import Progress, Verbose, announce
 from keras_cr._replicas import number_of
-from keras_cr.data import Augmentation, FineGrainedDataset, image_batches, two_views
+from keras_cr.data import (
+    Augmentation,
+    BackgroundSwap,
+    FineGrainedDataset,
+    image_batches,
+    two_views,
+)
 from keras_cr.data.digest import digest
 from keras_cr.data.views import images_of_step
+from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.divergence import WatchNotFinite
 from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.pretraining.reporting import OneTraining, ProgressBar
 from keras_cr.rationale.branch_fit import MAX_IMAGES
+from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.foregrounds import foreground_maps, mask_batches, read_maps, write_maps
 from keras_cr.rationale.posthoc import doubt_of, fit_rationale
 
@@ -131,6 +140,8 @@ def pretrain(
             return [f"number {row}" for row in rows]
         return [os.path.basename(dataset.images[row]) for row in rows]
 
+    of_cuts = (dataset, image_size, batch_size, seed, folder, verbose)
+    cuts = _Cuts(pretrainer.encoder, rationale, *of_cuts) if rationale and foregrounds else None
     with Progress("Training", total, done=done, verbose=verbose) as progress:
         watching = WatchNotFinite(names, first_step)
         told = [ProgressBar(progress, epochs), watching, *callbacks]
@@ -139,20 +150,9 @@ def pretrain(
         while first_epoch < epochs:
             begun = first_epoch - first_epoch % length
             ended = min(begun + length, epochs)
-            if foregrounds and fitted != begun:
-                kept = None if folder is None else maps_path(folder, begun)
-                maps = _maps(
-                    pretrainer,
-                    dataset,
-                    image_size,
-                    batch_size,
-                    begun,
-                    first_epoch > begun or first_step > 0,
-                    seed,
-                    kept,
-                    verbose,
-                )
-                fitted, swap = begun, None if maps is None else foregrounds.swap(maps)
+            if cuts and fitted != begun:
+                swap = cuts.swap(begun, goes_on=first_epoch > begun or first_step > 0)
+                fitted = begun
             if first_step:  # what is left of an epoch
                 ended = first_epoch + 1
             pretrainer.fit(
@@ -181,36 +181,77 @@ def kept_maps(folder: str | os.PathLike) -> list[Path]:
     return sorted(Path(folder).glob("foregrounds-*.npz"), reverse=True)
 
 
-def _maps(pretrainer, dataset, image_size, batch_size, begun, goes_on, seed, path, verbose):
-    """The maps that cut from epoch `begun` on, which begins or goes on; None where none can."""
-    choices, encoder = pretrainer.rationale, pretrainer.encoder
-    decides = {
-        "epoch": begun,
-        "rationale": choices.get_config(),
-        "images": digest(dataset),
-        "image_size": image_size,
-        "batch_size": batch_size,
-        "seed": seed,
-    }
-    if path and goes_on:
-        if (kept := read_maps(path, **decides)) is not None:
-            return kept if kept.size else None
-        announce(f"{path} holds no maps of epoch {begun + 1}: the branch is fitted anew.", verbose)
-    announce(f"Epoch {begun + 1}: cutting out the objects of the images.", verbose)
-    cut, doubt = choices.foregrounds.cut, None
-    if cut in ("rationale", "shuffled"):
-        images = image_batches(dataset.spread(MAX_IMAGES), image_size, batch_size)
-        options = {"seed": seed, "verbose": verbose}
-        with warnings.catch_warnings():  # of a doubt, told of below
+@dataclasses.dataclass
+class _Cuts:
+    """What the rationale's maps cut, from fit to fit.
+
+    Args:
+        encoder: whose branch is fitted.
+        rationale: by what, and how its maps cut.
+        dataset, image_size, batch_size, seed, folder, verbose: as for `pretrain`.
+    """
+
+    encoder: CommonRationaleEncoder
+    rationale: Rationale
+    dataset: FineGrainedDataset
+    image_size: int
+    batch_size: int
+    seed: int
+    folder: str | os.PathLike | None
+    verbose: Verbose
+
+    def swap(self, begun: int, goes_on: bool) -> BackgroundSwap | None:
+        """How views change from epoch `begun` on, which begins or goes on; None: they don't."""
+        foregrounds, maps = self.rationale.foregrounds, None
+        path = None if self.folder is None else maps_path(self.folder, begun)
+        decides = {
+            "epoch": begun,
+            "rationale": self.rationale.get_config(),
+            "images": digest(self.dataset),
+            "image_size": self.image_size,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
+        if path and goes_on:
+            if (maps := read_maps(path, **decides)) is not None:
+                return foregrounds.swap(maps) if maps.size else None
+            announce(
+                f"{path} holds no maps of epoch {begun + 1}: the branch is fitted anew.",
+                self.verbose,
+            )
+        announce(f"Epoch {begun + 1}: cutting out the objects of the images.", self.verbose)
+        if doubt := self._fit(foregrounds.cut):
+            announce(f"Views keep their backgrounds. {doubt}", self.verbose)
+        else:
+            maps = foreground_maps(
+                self.encoder,
+                self.dataset,
+                self.image_size,
+                self.batch_size,
+                foregrounds.cut,
+                self.seed,
+                self.verbose,
+            )
+        if path:
+            none = np.zeros((0, 1, 1), "float16")
+            write_maps(path, none if maps is None else maps, **decides)
+            for earlier in kept_maps(path.parent)[2:]:  # a state before the last may go on
+                earlier.unlink()
+        return None if maps is None else foregrounds.swap(maps)
+
+    def _fit(self, cut: str) -> str | None:
+        """Fits the branch whose maps cut, if they are its; why they can't be trusted, or None."""
+        if cut not in ("rationale", "shuffled"):
+            return None
+        shown = self.dataset.spread(MAX_IMAGES)
+        images = image_batches(shown, self.image_size, self.batch_size)
+        with warnings.catch_warnings():  # of a doubt, which is told of
             warnings.simplefilter("ignore", UserWarning)
-            doubt = doubt_of(fit_rationale(encoder, images, choices, **options)[-1])
-    if doubt:
-        announce(f"Views keep their backgrounds. {doubt}", verbose)
-        maps = None
-    else:
-        maps = foreground_maps(encoder, dataset, image_size, batch_size, cut, seed, verbose)
-    if path:
-        write_maps(path, np.zeros((0, 1, 1), "float16") if maps is None else maps, **decides)
-        for earlier in kept_maps(path.parent)[2:]:  # a state before the last may go on
-            earlier.unlink()
-    return maps
+            fitted = fit_rationale(
+                self.encoder,
+                images,
+                self.rationale,
+                seed=self.seed,
+                verbose=self.verbose,
+            )
+        return doubt_of(fitted[-1])
