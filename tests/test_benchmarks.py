@@ -135,3 +135,34 @@ def test_works_of_another_process():
             other.work("fails")()
     with pytest.raises(NotMeasured, match="no_such_package"):
         Process(optional, "no_such_package")
+
+
+@pytest.mark.parametrize("arm", ["plain", "paper"])
+def test_pytorchs_moco_computes_what_ours_does(arm):
+    torch = pytest.importorskip("torch")
+    from benchmarks import steps
+    from benchmarks.torch_moco import MoCo, ResNet
+    from keras_cr.conversion.convert import load_torchvision_weights
+    from keras_cr.models import ResNet as OurResNet
+
+    torch.manual_seed(0)
+    theirs = MoCo(lambda: ResNet((1, 1), width=8), arm == "paper", queue_size=32)
+    backbone = OurResNet((1, 1), bottleneck=False, width=8, seed=0)
+    ours = steps.moco(backbone, arm, queue_size=32)
+    kept = ("conv", "bn", "layer")
+    weights = {n: v.numpy() for n, v in theirs.trained[0].state_dict().items()}
+    weights = {n: v for n, v in weights.items() if n.startswith(kept) and "tracked" not in n}
+    for network in (ours.encoder.backbone, ours.twin.backbone):
+        load_torchvision_weights(network, weights)
+    linears = [each.detach().numpy() for each in theirs.trained[1].parameters()]
+    for head in (ours.heads["project"], ours.twin.heads["project"]):
+        head.set_weights([each.T if each.ndim == 2 else each for each in linears])
+    ours.queue.features.assign(theirs.queue.numpy())
+    if arm == "paper":
+        kernel = theirs.branch.conv.weight.detach().numpy().transpose(2, 3, 1, 0)
+        ours.encoder.branch.detectors.kernel.assign(kernel)
+    batch = steps.batch(4, 64)
+    views = [torch.from_numpy(batch[name].numpy().transpose(0, 3, 1, 2)) for name in batch]
+    for _ in range(3):  # the later ones after updates of weights, twin and queue
+        own = ours.train_on_batch(batch, return_dict=True)["loss"]
+        assert theirs.step(*views[:2]) == pytest.approx(float(own), rel=2e-4)
