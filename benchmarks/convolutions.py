@@ -21,7 +21,7 @@ def benchmark(
     backbones: tuple[str, ...] = ("resnet18", "resnet50"),
     image_sizes: tuple[int, ...] = (64, 224),
     batch_sizes: tuple[int, ...] = (64, 16),
-    repeats: int = 4,
+    repeats: int = 2,
 ) -> Iterator[Row]:
     for setting in zip(backbones, image_sizes, batch_sizes, strict=False):
         yield from compare(*setting, repeats)
@@ -35,9 +35,9 @@ def compare(backbone: str, image_size: int, batch_size: int, repeats: int) -> It
         try:
             with Process(torch_works, plan, batch_size) as theirs:
                 works |= {f"PyTorch, {name}": theirs.work(name) for name in theirs.names}
-                times = interleaved(works, repeats, warm_up=2)
+                times = interleaved(works, repeats, warm_up=1)
         except NotMeasured as reason:
-            times = interleaved(works, repeats, warm_up=2)
+            times = interleaved(works, repeats, warm_up=1)
             yield not_measured(f"{size}: PyTorch's convolutions", reason)
     for name in times:
         direction = name.partition(", ")[2]

@@ -24,11 +24,11 @@ from benchmarks.timing import interleaved
 
 def benchmark(
     backbones: tuple[str, ...] = ("squeezenet", "resnet50"),
-    images: int = 64,
+    images: int = 32,
     image_size: int = 224,
     batch_size: int = 32,
-    jpeg_files: int = 256,
-    repeats: int = 4,
+    jpeg_files: int = 128,
+    repeats: int = 2,
 ) -> Iterator[Row]:
     from keras_cr import CommonRationaleEncoder
     from keras_cr.cli import main as keras_cr

@@ -33,7 +33,7 @@ def benchmark(
     side: int = 9,
     channels: int = 512,
     rounds: int = 4,
-    repeats: int = 2,
+    repeats: int = 1,
     peak: bool = False,
 ) -> Iterator[Row]:
     import keras

@@ -32,7 +32,7 @@ def benchmark(
     detectors: tuple[int, ...] = (1, 8, 32),
     gallery: tuple[int, ...] = (1000, 2000, 4000, 8000),
     memory: tuple[int, ...] = (16, 64),
-    repeats: int = 7,
+    repeats: int = 5,
 ) -> Iterator[Row]:
     swept = {"batch": batch, "side": side, "queue_size": queue_size, "bank_size": bank_size}
     for name, sizes in (swept | {"detectors": detectors}).items():

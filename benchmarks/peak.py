@@ -21,7 +21,7 @@ SIDE = 2048
 
 
 def benchmark(
-    backbone: str = "resnet18", image_size: int = 64, batch_size: int = 64, repeats: int = 7
+    backbone: str = "resnet18", image_size: int = 64, batch_size: int = 64, repeats: int = 5
 ) -> Iterator[Row]:
     import tensorflow as tf
 

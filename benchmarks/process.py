@@ -1,6 +1,7 @@
 """Works in a process of their own, so that two libraries' threads and memory stay apart."""
 
 import multiprocessing
+import os
 import resource
 import sys
 import traceback
@@ -18,6 +19,7 @@ class Process:
     Args:
         make: a function of a module, which returns works by name; it is called there.
         *args: its arguments.
+        env: more environment variables for it, such as Keras' backend.
 
     Raises:
         NotMeasured: `make` raised it.
@@ -29,11 +31,22 @@ class Process:
     ...     times = interleaved({"here": work, "there": other.work("there")}, repeats=5)
     """
 
-    def __init__(self, make: Callable[..., Mapping[str, Callable]], *args: Any) -> None:
+    def __init__(
+        self,
+        make: Callable[..., Mapping[str, Callable]],
+        *args: Any,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, args), daemon=True)
-        self._process.start()
+        before = dict(os.environ)
+        os.environ.update(env or {})
+        try:
+            self._process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
         theirs.close()
         self.names: list[str] = self._answer()
 

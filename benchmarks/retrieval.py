@@ -22,8 +22,8 @@ def benchmark(
     images: tuple[int, ...] = (5794, 60000),
     channels: int = 2048,
     classes: int = 200,
-    queries: int = 3072,
-    repeats: int = 3,
+    queries: int = 2048,
+    repeats: int = 2,
 ) -> Iterator[Row]:
     from keras_cr.evaluation._checks import normalize
     from keras_cr.evaluation.retrieval import retrieval

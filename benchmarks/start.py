@@ -57,7 +57,7 @@ print(json.dumps({"peak": (peak - before) / weights, "seconds": seconds}))
 IMPORT = "import time; s = time.perf_counter(); import keras_cr; print(time.perf_counter() - s)"
 
 
-def benchmark(backbone: str = "resnet50", repeats: int = 3) -> Iterator[Row]:
+def benchmark(backbone: str = "resnet50", repeats: int = 2) -> Iterator[Row]:
     imports = [float(_python("-c", IMPORT)) for _ in range(repeats)]
     yield Times(it=imports).row("import keras_cr", "it", goal="<= 0.01")
     command = "from keras_cr.cli import main; main()"

@@ -21,7 +21,7 @@ def benchmark(
     backbone: str = "resnet18",
     image_size: int = 64,
     batch_size: int = 32,
-    steps: int = 25,
+    steps: int = 20,
     precision: str = "float32",
     jit_compile: bool = False,
 ) -> Iterator[Row]:

@@ -42,7 +42,7 @@ WARM_UP = 3  # batches
 def benchmark(
     sizes: tuple[int, ...] = (96, 224),
     batches: int = 4,
-    repeats: int = 3,
+    repeats: int = 2,
     train_step: bool = False,
     images: int = 0,
 ) -> Iterator[Row]:

@@ -26,7 +26,7 @@ def benchmark(
     image_size: int = 96,
     batch_size: int = 32,
     images: int = 256,
-    steps: int = 20,
+    steps: int = 16,
 ) -> Iterator[Row]:
     from keras_cr.data import BackgroundSwap, two_views
 
