@@ -4,9 +4,9 @@
     python benchmarks/against_torch.py --backbones resnet50 --image-sizes 224 --batch-sizes 16
 
 Each library has a process of its own, and their steps take turns. PyTorch's MoCo is in
-`torch_moco.py`: both memory formats, and the faster one with the paper's rationale. Ours has the recipes'
-default rationale too. Rates are images a second; the ratio of each arm of ours is to channels-last
-PyTorch, with the paper's rationale where ours has one.
+`torch_moco.py`: both memory formats, and the faster one with the paper's rationale. Ours has the
+default rationale of recipes too. Rates are images a second; the ratio of each arm of ours is to
+channels-last PyTorch, with the paper's rationale where ours has one.
 """
 
 from collections.abc import Callable, Iterator
