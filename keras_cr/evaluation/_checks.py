@@ -1,6 +1,7 @@
 """What every protocol asks of its features and labels, and the cosine ranking they share."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def normalize(features: np.ndarray) -> np.ndarray:
 def similarities(
     queries: np.ndarray, gallery: np.ndarray, chunk_size: int | None = None
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields the cosine similarities of some queries at a time.
+    """Yields the cosine similarities of some queries at a time; the next are computed meanwhile.
 
     Args:
         queries, gallery: L2-normalised float32, (Q, C) and (N, C).
@@ -111,9 +112,18 @@ def similarities(
         raise ValueError(
             f"`chunk_size` must be at least 1, or None to choose it; received {chunk_size}."
         )
-    for start in range(0, len(queries), chunk_size):
-        rows = slice(start, min(start + chunk_size, len(queries)))
-        yield rows, queries[rows] @ gallery.T
+    starts = range(0, len(queries), chunk_size)
+    chunks = [slice(start, min(start + chunk_size, len(queries))) for start in starts]
+
+    def product(rows):
+        return queries[rows] @ gallery.T
+
+    with ThreadPoolExecutor(1) as ahead:
+        pending = ahead.submit(product, chunks[0]) if chunks else None
+        for rows, following in zip(chunks, [*chunks[1:], None], strict=True):
+            similarity = pending.result()
+            pending = ahead.submit(product, following) if following else None
+            yield rows, similarity
 
 
 def ranking_keys(
