@@ -1,45 +1,79 @@
-"""Time and memory of leave-one-out retrieval.
+"""Time and memory of leave-one-out retrieval, against the matrix product alone.
 
-    python benchmarks/retrieval.py                    # CUB's test set: 5,794 x 2,048
-    python benchmarks/retrieval.py --images 60000     # ten times as many
+    python benchmarks/retrieval.py                                    # CUB's test set, ten times it
+    python benchmarks/retrieval.py --images 60000 --queries 60000
 
-The features are random: the work does not depend on them. Peak memory is the process's largest
-resident size during retrieval less its size with the features loaded.
+The features are random: the work does not depend on them. The product is that of the same chunks
+of queries with the gallery. Of the larger set a share of the images is asked; what the features'
+checks and lengths take, once, is timed by asking two, and the rest is what the others take. Memory
+is what the process grows to beyond the features.
 """
 
-import argparse
-import resource
-import sys
-import time
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from keras_cr.evaluation.retrieval import retrieval
+from benchmarks.process import peak_bytes
+from benchmarks.program import main, optional
+from benchmarks.rows import NotMeasured, Row, not_measured
+from benchmarks.timing import interleaved
 
 
-def peak_bytes() -> int:
-    """The largest resident size of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def benchmark(
+    images: tuple[int, ...] = (5794, 60000),
+    channels: int = 2048,
+    classes: int = 200,
+    queries: int = 2048,
+    repeats: int = 2,
+) -> Iterator[Row]:
+    from keras_cr.evaluation._checks import normalize
+    from keras_cr.evaluation.retrieval import retrieval
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=5794)
-    parser.add_argument("--channels", type=int, default=2048)
-    parser.add_argument("--classes", type=int, default=200)
-    parser.add_argument("--chunk-size", type=int, default=None, help="default: chosen from N")
-    args = parser.parse_args()
     rng = np.random.default_rng(0)
-    embeddings = rng.standard_normal((args.images, args.channels), dtype="float32")
-    labels = rng.integers(args.classes, size=args.images)
-    before, start = peak_bytes(), time.perf_counter()
-    metrics = retrieval(embeddings, labels, chunk_size=args.chunk_size)
-    seconds, extra = time.perf_counter() - start, peak_bytes() - before
-    print(f"{args.images:,} x {args.channels:,} float32: {embeddings.nbytes / 1e9:.2f} GB")
-    print(f"retrieval: {seconds:.2f} s, {extra / 1e9:.2f} GB beyond the features")
-    print(", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+    for count in images:
+        embeddings = rng.standard_normal((count, channels), dtype="float32")
+        labels = rng.integers(classes, size=count)
+        unit, asked = normalize(embeddings), min(queries, count) if count > 10_000 else count
+
+        def ask(asked, embeddings=embeddings, labels=labels, count=count):
+            if asked == count:
+                return retrieval(embeddings, labels)
+            return retrieval(embeddings[:asked], labels[:asked], embeddings, labels)
+
+        def product(unit=unit, asked=asked):
+            for start in range(0, asked, 256):
+                unit[start : min(start + 256, asked)] @ unit.T
+
+        before = peak_bytes()
+        works = {"retrieval": partial(ask, asked), "product": product}
+        if asked < count:
+            works["two queries"] = partial(ask, 2)
+        times = interleaved(works, repeats, warm_up=0)
+        grown = peak_bytes() - before
+        size = f"{count:,} x {channels:,}" + ("" if asked == count else f", {asked:,} asked")
+        yield times.row(f"{size}: matrix product alone", "product")
+        goal = "<= 1.5"
+        if asked < count:
+            first, product_ = times.median("two queries"), times.median("product")
+            rest = times.median("retrieval") - first
+            yield times.row(f"{size}: two queries, checks and lengths within", "two queries")
+            more = {"ratio": rest / product_, "against": "product", "goal": goal}
+            yield Row(f"{size}: every metric, less that", rest, "s", **more)
+            whole = first + rest * count / asked
+            yield Row(f"{count:,} x {channels:,}: all asked, by extrapolation", whole, "s")
+        else:
+            more = {"against": "product", "goal": goal}
+            yield times.row(f"{size}: every metric", "retrieval", **more)
+        yield Row(f"{size}: memory beyond the features", grown / 1e9, "GB")
+        del embeddings, unit, ask, product, works
+    for name in ("faiss", "pytorch_metric_learning"):
+        try:
+            optional(name)
+            yield not_measured(f"{name}'s retrieval", "no benchmark of it is written")
+        except NotMeasured as reason:
+            yield not_measured(f"{name}'s retrieval", reason)
 
 
 if __name__ == "__main__":
-    main()
+    main(benchmark)

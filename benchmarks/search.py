@@ -1,24 +1,68 @@
 """Time and recall of an index's stores, against one matrix product with all embeddings.
 
-    python benchmarks/search.py                                   # 1,000 embeddings of 128 numbers
-    python benchmarks/search.py --images 1000000 --queries 20
+    python benchmarks/search.py
+    python benchmarks/search.py --images 1000000 --channels 128 --queries 20
 
 The embeddings are random, the hardest there are for an approximate index: nothing is near to
-anything. Each query is asked on its own, by every store in turn; medians. Recall: the share of the
-product's ten nearest that a store finds. LanceDB is left out where it is not installed.
+anything. Each query is asked on its own, by every store in turn. Recall: the share of the product's
+ten nearest that a store finds.
 """
 
-import argparse
-import statistics
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from keras_cr.search.exact import ExactStore
+from benchmarks.program import main, optional
+from benchmarks.rows import NotMeasured, Row, not_measured
+from benchmarks.timing import Times, seconds
 
 FOUND = 10
+EXACT, EVERY, APPROXIMATE = "ExactStore", "LanceDB, every row", "LanceDB, inverted file"
+
+
+def benchmark(images: int = 1_000, channels: int = 128, queries: int = 50) -> Iterator[Row]:
+    from keras_cr.search.exact import ExactStore
+
+    vectors, asked = (unit(n, channels, seed) for seed, n in enumerate((images, queries)))
+    names = [str(row) for row in range(images)]
+    size = f"{images:,} x {channels}"
+    with tempfile.TemporaryDirectory() as folder:
+        stores = {EXACT: ExactStore()}
+        try:
+            optional("lancedb")
+            from keras_cr.search.lance import LanceStore
+
+            stores |= {
+                name: LanceStore.create(Path(folder, name), {}) for name in (EVERY, APPROXIMATE)
+            }
+        except NotMeasured as reason:
+            yield not_measured(f"{size}: LanceDB", reason)
+        for name, store in stores.items():
+
+            def build(store=store, name=name):
+                store.add(names, vectors, {})
+                if name == APPROXIMATE:
+                    store.make_approximate()
+
+            yield Row(f"{size}: {name}, built in", seconds(build), "s")
+        times = Times((name, []) for name in ("product", *stores))
+        hits = dict.fromkeys(stores, 0)
+        for query in asked:
+            times["product"].append(seconds(lambda query=query: product(vectors, query)))
+            nearest = product(vectors, query)
+            for name, store in stores.items():
+                found = []
+                times[name].append(
+                    seconds(lambda q=query, s=store, f=found: f.extend(s.search(q[None], FOUND)[0]))
+                )
+                hits[name] += len(nearest & {int(row) for row, _ in found})
+    yield times.row(f"{size}: matrix product, a query", "product", 1e-3, "ms")
+    for name in stores:
+        recall = f"recall at 10: {hits[name] / FOUND / queries:.3f}"
+        more = {"against": "product", "note": recall}
+        yield times.row(f"{size}: {name}, a query", name, 1e-3, "ms", **more)
 
 
 def unit(count: int, channels: int, seed: int) -> np.ndarray:
@@ -32,50 +76,5 @@ def product(vectors: np.ndarray, query: np.ndarray) -> set[int]:
     return set(np.argpartition(-similarity, FOUND)[:FOUND].tolist())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=1_000)
-    parser.add_argument("--channels", type=int, default=128)
-    parser.add_argument("--queries", type=int, default=50)
-    args = parser.parse_args()
-    vectors, queries = (
-        unit(n, args.channels, s) for s, n in enumerate((args.images, args.queries))
-    )
-    names = [str(row) for row in range(args.images)]
-    with tempfile.TemporaryDirectory() as folder:
-        stores = {"ExactStore": ExactStore()}
-        try:
-            from keras_cr.search.lance import LanceStore
-
-            for name in ("LanceDB, every row", "LanceDB, inverted file"):
-                stores[name] = LanceStore.create(Path(folder, name), {})
-        except ImportError:
-            print("LanceDB: not measured, it is not installed")
-        for name, store in stores.items():
-            start = time.perf_counter()
-            store.add(names, vectors, {})
-            if name.endswith("file"):
-                store.make_approximate()
-            print(f"{name}: {time.perf_counter() - start:.2f} s to build")
-        times = {name: [] for name in ("product", *stores)}
-        hits = dict.fromkeys(stores, 0)
-        for query in queries:
-            start = time.perf_counter()
-            nearest = product(vectors, query)
-            times["product"].append(time.perf_counter() - start)
-            for name, store in stores.items():
-                start = time.perf_counter()
-                found = store.search(query[None], FOUND)[0]
-                times[name].append(time.perf_counter() - start)
-                hits[name] += len(nearest & {int(row) for row, _ in found})
-    print(f"{args.images:,} x {args.channels}, {args.queries} queries; medians of one query:")
-    print("| store | ms | times the product | recall at 10 |\n| --- | --- | --- | --- |")
-    for name, seconds in times.items():
-        middle = statistics.median(seconds)
-        ratio = middle / statistics.median(times["product"])
-        recall = f"{hits[name] / FOUND / len(queries):.3f}" if name in hits else "1"
-        print(f"| {name} | {1000 * middle:.2f} | {ratio:.2f} | {recall} |")
-
-
 if __name__ == "__main__":
-    main()
+    main(benchmark)

@@ -1,6 +1,7 @@
 """What every protocol asks of its features and labels, and the cosine ranking they share."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -90,22 +91,17 @@ def normalize(features: np.ndarray) -> np.ndarray:
     return features / np.sqrt(np.maximum(squared_norms(features), 1e-24))[:, None]
 
 
-def ranking_keys(
-    queries: np.ndarray, gallery: np.ndarray, ties: np.ndarray, chunk_size: int | None = None
+def similarities(
+    queries: np.ndarray, gallery: np.ndarray, chunk_size: int | None = None
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields integers whose ascending order is the ranking by cosine similarity.
-
-    The upper 32 bits of a key are the similarity, most similar smallest (IEEE 754 floats compare
-    as integers once a negative one's lower bits are flipped); the lower 32 are `ties`. One integer
-    sort therefore ranks by similarity, then by `ties`, and carries `ties` along.
+    """Yields the cosine similarities of some queries at a time; the next are computed meanwhile.
 
     Args:
         queries, gallery: L2-normalised float32, (Q, C) and (N, C).
-        ties: (N,), integers in [0, 2**31).
         chunk_size: queries at a time; by default as many, up to 256, as keep `WORKING_ENTRIES`.
 
     Yields:
-        (the slice of queries, int64 keys (chunk, N)).
+        (the slice of queries, float32 (chunk, N), which may be written to).
 
     Raises:
         ValueError: if `chunk_size` is not positive.
@@ -116,10 +112,41 @@ def ranking_keys(
         raise ValueError(
             f"`chunk_size` must be at least 1, or None to choose it; received {chunk_size}."
         )
+    starts = range(0, len(queries), chunk_size)
+    chunks = [slice(start, min(start + chunk_size, len(queries))) for start in starts]
+
+    def product(rows):
+        return queries[rows] @ gallery.T
+
+    with ThreadPoolExecutor(1) as ahead:
+        pending = ahead.submit(product, chunks[0]) if chunks else None
+        for rows, following in zip(chunks, [*chunks[1:], None], strict=True):
+            similarity = pending.result()
+            pending = ahead.submit(product, following) if following else None
+            yield rows, similarity
+
+
+def ranking_keys(
+    queries: np.ndarray, gallery: np.ndarray, ties: np.ndarray, chunk_size: int | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yields integers whose ascending order is the ranking by cosine similarity.
+
+    The upper 32 bits of a key are the similarity, most similar smallest (IEEE 754 floats compare
+    as integers once a negative one's lower bits are flipped); the lower 32 are `ties`. One integer
+    sort therefore ranks by similarity, then by `ties`, and carries `ties` along.
+
+    Args:
+        queries, gallery, chunk_size: as for `similarities`.
+        ties: (N,), integers in [0, 2**31).
+
+    Yields:
+        (the slice of queries, int64 keys (chunk, N)).
+
+    Raises:
+        ValueError: if `chunk_size` is not positive.
+    """
     ties = np.asarray(ties, "int64")
-    for start in range(0, len(queries), chunk_size):
-        rows = slice(start, min(start + chunk_size, len(queries)))
-        similarity = queries[rows] @ gallery.T
+    for rows, similarity in similarities(queries, gallery, chunk_size):
         bits = np.subtract(0, similarity, out=similarity).view("int32")  # 0 - 0 is never -0
         bits ^= (bits >> 31) & 0x7FFFFFFF
         keys = bits.astype("int64")

@@ -10,7 +10,7 @@ from keras_cr.evaluation._checks import (
     check_labels,
     check_same_width,
     normalize,
-    ranking_keys,
+    similarities,
 )
 
 KS = (1, 2, 4, 5, 8)
@@ -113,18 +113,20 @@ def retrieval_per_query(
     unit = normalize(embeddings)
     others = unit if alone else normalize(gallery)
     queries = unit if len(asked) == len(unit) else unit[asked]
-    ties = np.arange(len(gallery)) << 1
+    members = np.split(np.argsort(found_classes, kind="stable"), _ends(found_classes, len(names)))
     result = {name: np.full(len(labels), np.nan) for name in ("r_precision", "map", "map_at_r")}
     first_rank = np.zeros(len(labels), "int64")
-    for rows, keys in ranking_keys(queries, others, ties, chunk_size):
+    for rows, similarity in similarities(queries, others, chunk_size):
         own = asked[rows]
-        keys |= classes[own, None] == found_classes  # the lowest bit: of the query's class
-        if alone:  # the query itself: last, not relevant
-            keys[np.arange(len(own)), own] = np.iinfo("int64").max - 1
-        keys.sort(axis=1)
-        row, rank = np.nonzero(keys & 1)
         total = relevant[own]
         starts = np.cumsum(total) - total
+        found = np.concatenate([members[each] for each in classes[own]])
+        row = np.repeat(np.arange(len(own)), total + alone)
+        if alone:  # the query itself: last, not relevant
+            similarity[np.arange(len(own)), own] = -np.inf
+            others_than_itself = found != own[row]
+            found, row = found[others_than_itself], row[others_than_itself]
+        rank = _ranks(similarity, found, starts)
         precision = (np.arange(len(row)) - starts[row] + 1) / (rank + 1)  # P at each found image
         early = rank < total[row]
         first_rank[own] = rank[starts] + 1
@@ -132,3 +134,35 @@ def retrieval_per_query(
         result["map_at_r"][own] = np.bincount(row, precision * early, len(own)) / total
         result["r_precision"][own] = np.bincount(row, early, len(own)) / total
     return {"relevant": relevant, "first_rank": first_rank, **result}
+
+
+def _ends(classes: np.ndarray, number: int) -> np.ndarray:
+    """Where the members of each class but the last end, among images sorted by class."""
+    return np.cumsum(np.bincount(classes, minlength=number))[:-1]
+
+
+def _ranks(similarity: np.ndarray, found: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The ranks of some columns of every row, the most similar 0, in ascending order a row.
+
+    Sorting the similarities alone and looking up those that matter costs half of sorting keys that
+    carry their index. Where one that matters is equal to another, the row is ranked with indices.
+
+    Args:
+        similarity: (chunk, N), without NaN.
+        found: columns, those of the first row first.
+        starts: (chunk,), where in `found` each row's begin.
+    """
+    ordered = np.sort(similarity, axis=1)
+    count, ranks = similarity.shape[1], np.empty(len(found), "int64")
+    for row, (start, end) in enumerate(zip(starts, [*starts[1:], len(found)], strict=True)):
+        columns = found[start:end]
+        values = similarity[row, columns]
+        above = np.searchsorted(ordered[row], values, side="right")
+        if (above - np.searchsorted(ordered[row], values, side="left") > 1).any():
+            every = np.empty(count, "int64")
+            every[np.argsort(-similarity[row], kind="stable")] = np.arange(count)
+            ranks[start:end] = every[columns]
+        else:
+            ranks[start:end] = count - above
+        ranks[start:end].sort()
+    return ranks
