@@ -194,8 +194,14 @@ def _check_arrays(
         expected, wanted = tuple(own[name].shape), stored_dtype(_dtype(own[name]), half)
         if shape != expected:
             raise ValueError(f"'{where}/{name}' has the shape {shape} instead of {expected}")
-        if dtype != wanted and not (any_float and "float" in dtype and "float" in wanted):
+        if dtype != wanted and not _may_differ(dtype, wanted, any_float):
             raise ValueError(f"'{where}/{name}' is {dtype} instead of {wanted}")
+
+
+def _may_differ(dtype: str, wanted: str, any_float: bool) -> bool:
+    """Whether one stands for the other: whole numbers are as wide as the Keras backend has them."""
+    whole = dtype.startswith("int") and wanted.startswith("int")
+    return whole or (any_float and "float" in dtype and "float" in wanted)
 
 
 def _dtype(value: Any) -> str:
