@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 from typing import TYPE_CHECKING
 
 from keras_cr._progress import Progress
@@ -112,13 +113,30 @@ def share(value: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
+    number = _number(value)
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"must be from 0 to 1; received {value!r}")
     return number
+
+
+def weight(value: str) -> float:
+    """A finite number from 0.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    number = _number(value)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of 0 or more; received {value!r}")
+    return number
+
+
+def _number(value: str) -> float:
+    """A number, -1 where it is none."""
+    try:
+        return float(value)
+    except ValueError:
+        return -1.0
 
 
 def side(value: str) -> int:

@@ -8,7 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_cr.conversion import convnext, efficientnet, resnet, vision_transformer
+from keras_cr.conversion import (
+    convnext,
+    efficientnet,
+    efficientnet_pytorch,
+    resnet,
+    vision_transformer,
+)
 from keras_cr.conversion.layout import Facts
 from keras_cr.conversion.names import find_networks, sort_tensors
 from keras_cr.conversion.source import read_source
@@ -35,7 +41,8 @@ __all__ = [
 
 LAYOUTS = (
     *(*resnet.LAYOUTS, *convnext.LAYOUTS),
-    *(*efficientnet.LAYOUTS, *vision_transformer.LAYOUTS),
+    *(*efficientnet.LAYOUTS, *efficientnet_pytorch.LAYOUTS),
+    *vision_transformer.LAYOUTS,
 )
 _PREFIXES = ("tf_", "tv_")  # of timm's names, for where the weights come from
 

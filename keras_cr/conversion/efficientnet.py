@@ -13,7 +13,7 @@ from keras_cr.models.efficientnet import Block
 from keras_cr.models.torchvision import listed
 from keras_cr.presets.errors import CheckpointError
 
-_TENSORFLOW = {"padding": "same", "epsilon": 1e-3}
+TENSORFLOW = {"padding": "same", "epsilon": 1e-3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _recognised(shapes: Shapes) -> tuple[str, str, list[list[Block]]]:
     return family, _NAMES.get(key, family.split()[0]), blocks
 
 
-def _build(shapes: Shapes, options: dict) -> EfficientNet:
+def build(shapes: Shapes, options: dict) -> EfficientNet:
     family_name, name, stages = _recognised(shapes)
     family = _FAMILIES[family_name]
     blocks = [
@@ -278,13 +278,13 @@ def _build_timm(shapes: Shapes, facts: Facts) -> EfficientNet:
             f"TensorFlow does: say which, backbone={name!r} or 'tf_{name}'. Received: {called!r}"
         )
     tensorflow = called.startswith("tf_")
-    return _build(shapes, (_TENSORFLOW if tensorflow else {}) | facts.normalization)
+    return build(shapes, (TENSORFLOW if tensorflow else {}) | facts.normalization)
 
 
 def _build_torchvision(shapes: Shapes, facts: Facts) -> EfficientNet:
     head = shapes.get("conv_head.weight", (_WIDE,))[0]
     plain = head < _WIDE and "blocks.0.0.conv.weight" not in shapes
-    return _build(shapes, ({} if plain else {"epsilon": 1e-3}) | facts.normalization)
+    return build(shapes, ({} if plain else {"epsilon": 1e-3}) | facts.normalization)
 
 
 LAYOUTS = (

@@ -11,7 +11,7 @@ from keras_cr.presets.errors import CheckpointError
 
 # Passed over: heads; momentum copies, an optimizer's state; queues and centres.
 _EXTRA = (
-    r"(?:fc|heads?|classifier|linear|(?:online_)?(?:projector|predictor)|projection|projetion"
+    r"(?:_?fc|heads?|classifier|linear|(?:online_)?(?:projector|predictor)|projection|projetion"
     r"|prediction|projection_head|prediction_head|mlp|qmax|kmax|conv16_2|bn16_2|conv_head"
     r"|projectors|norms)\d*\."
     r"|(?:encoder_k|momentum_encoder|backbone_momentum|projection_head_momentum|target_\w+|teacher"

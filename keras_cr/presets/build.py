@@ -80,7 +80,8 @@ def build_model(
     if layout is not None:
         try:
             elsewhere = [] if backbone is None else backbone_of(model)._flatten_layers()
-            check_layout(model, layout, any_float=dtype is not None, elsewhere=elsewhere)
+            half = "weights_dtype" in manifest
+            check_layout(model, layout, dtype is not None, elsewhere, half)
             model.load_weights(weights, objects_to_skip=elsewhere or None)
         except Exception as error:  # what a layer's own way of loading may raise
             raise refused(misfit, error) from error

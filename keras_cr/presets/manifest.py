@@ -2,7 +2,8 @@
 
 It vouches for the two other files, and from format 2 on for itself: its entry `sha256` is the sum
 of its own bytes with zeros for the digits of that entry. So no byte of a preset can change unseen.
-Format 3 is that of presets without a backbone: the entry `backbone` says where it is.
+Format 3 is that of presets without a backbone: the entry `backbone` says where it is; format 4 that
+of presets whose weights are stored in half precision, as the entry `weights_dtype` says.
 """
 
 import hashlib
@@ -25,8 +26,9 @@ from keras_cr.presets.fingerprints import fingerprint, is_fingerprint, is_sha256
 from keras_cr.presets.plain import plain, read_json, to_json
 from keras_cr.version import __version__
 
-FORMAT = 3  # the newest that is read
-WHOLE, WITHOUT_BACKBONE = 2, 3  # what is written; 1 had no sum of preset.json itself
+FORMAT = 4  # the newest that is read
+_SEALED = WHOLE, WITHOUT_BACKBONE, IN_HALF = 2, 3, 4  # 1 had no sum of preset.json itself
+HALF = "float16"  # how `IN_HALF` stores wide floats
 CONFIG, WEIGHTS, MANIFEST = "config.json", "model.weights.h5", "preset.json"
 FILES = (CONFIG, WEIGHTS, MANIFEST)
 SEAL = "sha256"
@@ -111,7 +113,13 @@ def _is_source(value: Any) -> bool:
         return False
 
 
-_BACKBONE: _Rule = ("where the backbone is and the sha256 of its files", _is_source)
+# What a format holds beside `_ENTRIES`.
+_OF_FORMAT: dict[int, dict[str, _Rule]] = {
+    WITHOUT_BACKBONE: {
+        "backbone": ("where the backbone is and the sha256 of its files", _is_source)
+    },
+    IN_HALF: {"weights_dtype": (repr(HALF), lambda value: value == HALF)},
+}
 
 
 def sealed(manifest: Mapping[str, Any]) -> bytes:
@@ -158,7 +166,7 @@ def read_manifest(preset: Located) -> dict[str, Any]:
             f"{shown(manifest.get('keras_cr'))[1:-1]}; this is keras_cr {__version__}, which reads "
             f"up to format {FORMAT}: pip install --upgrade keras-cr."
         )
-    if version in (WHOLE, WITHOUT_BACKBONE) and not _seal_holds(manifest.pop(SEAL, None), data):
+    if version in _SEALED and not _seal_holds(manifest.pop(SEAL, None), data):
         raise CorruptPresetError(
             f"{preset.label}: {MANIFEST} is altered: its sha256 differs from the one written down "
             f"in it, or is missing; {preset.remedy}."
@@ -178,10 +186,10 @@ def _seal_holds(seal: object, data: bytes) -> bool:
 def _fault(manifest: Mapping[str, Any]) -> str | None:
     """What is wrong with the entries of preset.json, or None."""
     version = manifest.get("format")
-    entries = _ENTRIES | ({"backbone": _BACKBONE} if version == WITHOUT_BACKBONE else {})
+    entries = _ENTRIES | (_OF_FORMAT.get(version, {}) if type(version) is int else {})
     for name, (expected, holds) in entries.items():
         if name not in manifest:
-            if version in (WHOLE, WITHOUT_BACKBONE) or name in _ALWAYS:
+            if version in _SEALED or name in _ALWAYS:
                 return f"must hold {name!r} ({expected})"
         elif not holds(manifest[name]):
             return f"must hold {expected} as {name!r}; received {shown(manifest[name])}"

@@ -18,11 +18,14 @@ from keras_cr.presets.backbone_weights import backbone_of, is_from, owner_of
 from keras_cr.presets.config import describe, without_source
 from keras_cr.presets.errors import BackboneError, OccupiedFolderError, PresetError, shown
 from keras_cr.presets.finite import check_finite
+from keras_cr.presets.half_precision import check_weights_dtype, halve
 from keras_cr.presets.hub import SCHEME
 from keras_cr.presets.load import load_folder
 from keras_cr.presets.manifest import (
     CONFIG,
     FILES,
+    HALF,
+    IN_HALF,
     MANIFEST,
     WEIGHTS,
     WHOLE,
@@ -48,6 +51,7 @@ def save_preset(
     licence: str | None = None,
     extra: Mapping[str, Any] | None = None,
     backbone: str = "inside",
+    weights_dtype: str | None = None,
 ) -> Path:
     """Writes a model as a preset folder: `config.json`, `model.weights.h5`, `preset.json`.
 
@@ -68,6 +72,8 @@ def save_preset(
         backbone: "inside", or "reference": the backbone's weights are left out, and preset.json
             pins where they come from, which `model.backbone_source` must say. `licence` is then
             that of the backbone too, where its source names none.
+        weights_dtype: "float16" stores float32 weights in half as many bytes. Loading brings them
+            back to the model's own dtype, rounded to three or so digits. None: as they are.
 
     Returns:
         The folder, as an absolute path.
@@ -95,6 +101,7 @@ def save_preset(
     if "://" in os.fspath(folder):
         raise PresetError(f"folder must be a path on this machine; received {os.fspath(folder)!r}.")
     folder = absolute(folder)
+    half = check_weights_dtype(weights_dtype, backbone)
     source_of_backbone = _reference(model, backbone, licence)
     refers = source_of_backbone is not None
     config = describe(model)
@@ -106,7 +113,7 @@ def save_preset(
     check_replaceable(folder)
     with staging(folder) as new:
         (new / CONFIG).write_bytes(to_json(config, CONFIG, compact=refers))
-        _write_weights(model, new / WEIGHTS, folder, refers)
+        _write_weights(model, new / WEIGHTS, folder, refers, half)
         manifest = {
             "format": WHOLE,
             "keras_cr": __version__,
@@ -122,6 +129,8 @@ def save_preset(
         }
         if refers:
             manifest |= {"format": WITHOUT_BACKBONE, "backbone": source_of_backbone.as_dict()}
+        if half:
+            manifest |= {"format": IN_HALF, "weights_dtype": HALF}
         (new / MANIFEST).write_bytes(sealed(manifest))
         with _drawing_nothing():
             trial = Located(new, f"Model {model.name!r} as a preset", _UNSOUND)
@@ -153,13 +162,16 @@ def _reference(model: keras.Model, backbone: str, licence: str | None) -> Backbo
     return dataclasses.replace(source, licence=source.licence or licence)
 
 
-def _write_weights(model: keras.Model, path: Path, folder: Path, without_backbone: bool) -> None:
-    """Writes the weights."""
+def _write_weights(
+    model: keras.Model, path: Path, folder: Path, without_backbone: bool, half: bool
+) -> None:
     left_out = list(_optimizers(model))
     if without_backbone:
         left_out += backbone_of(model)._flatten_layers()
     with writing_hdf5("the weights", folder):
         keras.saving.save_weights(model, path, objects_to_skip=left_out)
+        if half:
+            halve(path)
 
 
 @contextlib.contextmanager

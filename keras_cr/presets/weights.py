@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_cr.presets.errors import shown
+from keras_cr.presets.half_precision import stored_dtype
 from keras_cr.presets.plain import MAX_DEPTH
 
 _VARS = "vars"
@@ -83,6 +84,7 @@ def check_layout(
     layout: Layout,
     any_float: bool = False,
     elsewhere: Collection[keras.layers.Layer] = (),
+    half: bool = False,
 ) -> None:
     """Refuses a weights file that a model would not read whole, or that would not fill it.
 
@@ -91,6 +93,7 @@ def check_layout(
         layout: of the file.
         any_float: whether floating-point arrays may have another width than the model's.
         elsewhere: layers whose weights are not in the file.
+        half: whether it is one in half precision.
 
     Raises:
         ValueError: something in the file belongs to no layer, or a layer's arrays are missing or
@@ -109,7 +112,7 @@ def check_layout(
         if id(layer) in found:
             raise ValueError(f"{path!r} and {found[id(layer)]!r} belong to the same layer")
         found[id(layer)] = path
-        _check_arrays(path or "the model", arrays, _own(layer), any_float)
+        _check_arrays(path or "the model", arrays, _own(layer), any_float, half)
     for layer in model._flatten_layers():
         if id(layer) not in {*found, *left_out} and (own := _own(layer)):
             raise ValueError(f"layer {layer.name!r} has {len(own)} arrays, the file none of them")
@@ -181,16 +184,24 @@ def _own(layer: Any) -> dict[str, Any]:
     return own
 
 
-def _check_arrays(where: str, arrays: Mapping, own: Mapping[str, Any], any_float: bool) -> None:
+def _check_arrays(
+    where: str, arrays: Mapping, own: Mapping[str, Any], any_float: bool, half: bool
+) -> None:
     """Compares a layer's arrays in a file with those that it has."""
     if arrays.keys() != own.keys():
         raise ValueError(f"{where!r} has {len(arrays)} arrays instead of {len(own)}")
     for name, (shape, dtype) in arrays.items():
-        expected, wanted = tuple(own[name].shape), _dtype(own[name])
+        expected, wanted = tuple(own[name].shape), stored_dtype(_dtype(own[name]), half)
         if shape != expected:
             raise ValueError(f"'{where}/{name}' has the shape {shape} instead of {expected}")
-        if dtype != wanted and not (any_float and "float" in dtype and "float" in wanted):
+        if dtype != wanted and not _may_differ(dtype, wanted, any_float):
             raise ValueError(f"'{where}/{name}' is {dtype} instead of {wanted}")
+
+
+def _may_differ(dtype: str, wanted: str, any_float: bool) -> bool:
+    """Whether one stands for the other: whole numbers are as wide as the Keras backend has them."""
+    whole = dtype.startswith("int") and wanted.startswith("int")
+    return whole or (any_float and "float" in dtype and "float" in wanted)
 
 
 def _dtype(value: Any) -> str:

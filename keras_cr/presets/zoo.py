@@ -17,7 +17,7 @@ measured; its protocol is on the preset's own page, `keras-cr presets card NAME`
 published is made by its command, run from the root of a checkout.
 
 `keras-cr presets list --markdown` wrote this page from the cards; on the terminal that command
-sorts by any other column as well.
+sorts by any other column as well, and on the site a click on a head does.
 """
 
 

@@ -70,16 +70,40 @@ def as_its_authors_name_dinov2(tensors):
     return named | {"mask_token": np.zeros((1, positions.shape[-1]))}
 
 
+def as_efficientnet_pytorch_names_it(tensors):
+    """Blocks counted through; what comes before the depthwise convolution has the number 0."""
+    separable = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv"}
+    inverted = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv"}
+    inverted |= {"bn2": "_bn1", "conv_pwl": "_project_conv", "bn3": "_bn2"}
+    squeeze = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
+    top = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1"}
+    top |= {"classifier": "_fc"}
+    blocks = sorted({tuple(key.split(".")[1:3]) for key in tensors if key.startswith("blocks")})
+    names = {}
+    for name, value in tensors.items():
+        own, _, kind = name.rpartition(".")
+        if name.startswith("blocks"):
+            _, stage, number, part = own.split(".", 3)
+            parts = (inverted if stage != "0" else separable | {"bn2": "_bn2"}) | squeeze
+            names[f"_blocks.{blocks.index((stage, number))}.{parts[part]}.{kind}"] = value
+        else:
+            names[f"{top[own]}.{kind}"] = value
+    return names
+
+
 @pytest.mark.parametrize(
     ("name", "rename"),
     [
+        ("timm EfficientNet of TensorFlow", as_efficientnet_pytorch_names_it),
         ("timm ConvNeXt V2", as_its_authors_name_convnext),
         ("timm DINOv2 with registers", as_its_authors_name_dinov2),
     ],
 )
 def test_names_of_their_authors(name, rename):
     tensors, expected = stored(name)
-    found = convert_checkpoint(rename(tensors)).encoder.feature_map(CASES[name].images)
+    options = {key: CASES[name].options[key] for key in CASES[name].options.keys() - {"backbone"}}
+    made = convert_checkpoint(rename(tensors), **options)
+    found = made.encoder.feature_map(CASES[name].images)
     assert np.abs(np.asarray(found).ravel()[::EVERY] - expected).max() < TOLERANCE
 
 

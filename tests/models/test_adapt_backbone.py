@@ -14,10 +14,9 @@ from keras_cr.models.families import KERAS_HUB as KNOWN_FAMILIES
 from tests.case import images, tiny_backbone
 from tests.models.zoo import checks
 from tests.models.zoo.applications import APPLICATIONS, LARGE
-from tests.models.zoo.cv import KERAS_CV
+from tests.models.zoo.families import CASES
 from tests.models.zoo.hub import KERAS_HUB
 
-CASES = [*KERAS_HUB, *KERAS_CV, *APPLICATIONS]
 DEEP = {  # whose training takes long
     "keras": ("EfficientNetV2", "MobileNet", "MobileNetV2", "MobileNetV3", "DenseNet"),
     "keras_hub": ("MiT", "Swin", "ViTDet"),

@@ -4,11 +4,13 @@ import json
 import shutil
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
 from keras_cr.presets import IncompatiblePresetError, load_preset, save_preset
 from keras_cr.presets.manifest import fingerprint, sealed
+from keras_cr.presets.weights import check_layout, read_layout
 from tests.presets.tiny import TinyEncoder, tiny_backbone, tiny_encoder
 
 NORM = "backbone/layers/batch_normalization"
@@ -158,3 +160,32 @@ def test_floats_of_any_width_load_where_a_dtype_is_asked_for(tmp_path, dtype):
     folder = save_preset(TinyEncoder(tiny_backbone(), dtype=dtype), tmp_path / "preset")
     assert load_preset(folder).head.kernel.dtype == dtype
     assert load_preset(folder, dtype="float32").head.kernel.dtype == "float32"
+
+
+class Numbered(keras.layers.Layer):
+    """A layer with whole numbers, as position ids are."""
+
+    def __init__(self, dtype_of_ids):
+        super().__init__(name="numbered")
+        options = {"initializer": "zeros", "trainable": False, "name": "ids"}
+        self.ids = self.add_weight(shape=(3,), dtype=dtype_of_ids, **options)
+        self.built = True
+
+    def call(self, x):
+        return x + keras.ops.cast(self.ids, x.dtype)
+
+
+def test_whole_numbers_are_as_wide_as_the_backend_has_them(tmp_path):
+    wide, narrow = (keras.Sequential([Numbered(dtype)]) for dtype in ("int64", "int32"))
+    for model in (wide, narrow):
+        model.build((None, 3))
+    wide.layers[0].ids.assign([0, 1, 2])
+    wide.save_weights(tmp_path / "wide.weights.h5")
+    layout = read_layout(tmp_path / "wide.weights.h5")
+    check_layout(narrow, layout)
+    narrow.load_weights(tmp_path / "wide.weights.h5")
+    np.testing.assert_array_equal(narrow.layers[0].ids, [0, 1, 2])
+    floats = keras.Sequential([Numbered("float32")])
+    floats.build((None, 3))
+    with pytest.raises(ValueError, match="is int64 instead of float32"):
+        check_layout(floats, layout)

@@ -48,14 +48,14 @@ def test_every_card_has_a_row_and_numbers_only_where_some_were_measured():
 def test_sorted_by_any_column(branch, capsys):
     known = [*cards(own=False).values(), registry.Card(**branch)]
     assert [card.name for card in in_order(known, "size")][:2] == ["a_branch", "demo_squeezenet"]
-    assert in_order(known, "metrics")[0].name == "demo_squeezenet"
+    assert in_order(known, "metrics")[0].name == "demo_efficientnet_lite0"
     assert "sorted by data" in zoo_page(known, "data")
     with pytest.raises(PresetError, match="sort must be one of name, backbone, size"):
         zoo_page(known, "weight")
     assert main(["presets", "list", "--sort", "metrics"]) == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.split()[:2] == ["demo_squeezenet", "package"]
-    assert "(squeezenet; 3.0 MB; rank-1 94.3 %" in first
+    assert first.split()[:2] == ["demo_efficientnet_lite0", "package"]
+    assert "(efficientnet_lite0; 7.2 MB; rank-1 96.0 %" in first
 
 
 def test_a_branch_says_what_it_needs_beside_itself(branch):

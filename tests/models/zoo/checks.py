@@ -5,10 +5,15 @@ import numpy as np
 
 from keras_cr import CommonRationaleEncoder
 from keras_cr.models.adapted_backbone import own_positions
-from keras_cr.pretraining import MoCo, Neighbours, Rationale, fit_rationale
+from keras_cr.rationale import Neighbours, Rationale, fit_rationale
 from tests.models.zoo.cases import Case
 
 NUMBER = 8
+
+
+def told(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def images_of(case: Case, number: int = NUMBER) -> np.ndarray:
@@ -83,6 +88,8 @@ def check_fit(case: Case, encoder: CommonRationaleEncoder) -> None:
 def check_pretrain(case: Case, encoder: CommonRationaleEncoder) -> None:
     """A step of MoCo beside a rationale moves the weights of the backbone."""
     import tensorflow as tf
+
+    from keras_cr.pretraining import MoCo
 
     images = images_of(case)
     pretrainer = MoCo(encoder, rationale=Rationale(), queue_size=16)
