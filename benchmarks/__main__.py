@@ -38,7 +38,7 @@ def main() -> int:
         result = run(
             {name: found[name] for name in args.only}, args.output, args.timeout, join=args.join
         )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     print(report(result))
     print(f"Written: {args.output / 'speed.md'} and speed.json", file=sys.stderr)

@@ -1,8 +1,10 @@
 """Runs benchmarks one after the other, each in a process of its own, and joins what they tell."""
 
 import ast
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from typing import Any
 
 from benchmarks.machine import describe, machine
 from benchmarks.rows import Row, markdown, number, row_of, stored
+from keras_cr._files import check_place, whole_file
 
 HERE = Path(__file__).parent
 
@@ -55,7 +58,9 @@ def run(
 
     Raises:
         ValueError: there are none to join, or they are another machine's.
+        OSError: `output` can't be written to, told before anything runs.
     """
+    check_place("output", output, output)
     result: dict[str, Any] = {"machine": machine(), "benchmarks": {}}
     if join:
         result["benchmarks"] = _earlier(output / "speed.json", result["machine"])
@@ -77,15 +82,21 @@ def _run_one(path: Path, timeout: float, flags: Sequence[str]) -> dict[str, Any]
         told = Path(folder, "rows.jsonl")
         with open(Path(folder, "stderr"), "w+") as stderr:
             command = [sys.executable, str(path), "--rows", str(told), *flags]
+            # A group of its own, so that what it has started ends with it.
+            process = subprocess.Popen(command, stderr=stderr, env=env, start_new_session=True)
             try:
-                done = subprocess.run(command, stderr=stderr, timeout=timeout, env=env)
-                failed = f"ended with {done.returncode}" if done.returncode else ""
+                status = process.wait(timeout)
+                failed = f"ended with {status}" if status else ""
             except subprocess.TimeoutExpired:
                 failed = f"stopped after {timeout:g} s"
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
             stderr.seek(0)
             said = stderr.read()
-        lines = told.read_text().splitlines() if told.is_file() else []
-        rows = [json.loads(line) for line in lines]
+        lines = told.read_text().splitlines(keepends=True) if told.is_file() else []
+        rows = [json.loads(line) for line in lines if line.endswith("\n")]
     if failed:
         sys.stderr.write(said)
         last = (said.strip().splitlines() or [""])[-1]
@@ -103,14 +114,20 @@ def _run_one(path: Path, timeout: float, flags: Sequence[str]) -> dict[str, Any]
 def _earlier(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"There are no results to join: {path} is no file. Run without --join.")
-    found = json.loads(path.read_text())
-    changed = [key for key in now if key != "commit" and now[key] != found["machine"].get(key)]
+    try:
+        found = json.loads(path.read_text())
+        then, earlier = dict(found["machine"]), dict(found["benchmarks"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged, or no benchmarks' results: run without --join."
+        ) from error
+    changed = [key for key in now if key != "commit" and now[key] != then.get(key)]
     if changed:
         raise ValueError(
             f"{path} is of another machine or other versions ({', '.join(changed)}): "
             "give another --output, or run without --join."
         )
-    return found["benchmarks"]
+    return earlier
 
 
 def write(result: dict[str, Any], output: Path) -> None:
@@ -120,9 +137,12 @@ def write(result: dict[str, Any], output: Path) -> None:
         result: what `run` returns.
         output: a folder, which is made.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
-    (output / "speed.md").write_text(report(result))
+    for name, text in (
+        ("speed.json", json.dumps(result, indent=1) + "\n"),
+        ("speed.md", report(result)),
+    ):
+        with whole_file(output / name) as part:
+            part.write_text(text)
 
 
 def report(result: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ DAMAGED_ZIP = (
     zlib.error,
 )
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PART = re.compile(r"\..+\.[0-9a-f]{8}")
+_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 
 @contextlib.contextmanager
@@ -38,7 +38,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         part.touch()
         yield part
@@ -103,4 +103,4 @@ def writing_hdf5(what: str, path: Path) -> Iterator[None]:
 def half_written(folder: Path) -> list[Path]:
     """What a process that was killed within `whole_file` has left in a folder."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in found if _PART.fullmatch(path.name)]
+    return [path for path in found if _PART.fullmatch(path.name) and path.is_file()]

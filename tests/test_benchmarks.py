@@ -38,8 +38,8 @@ BODIES = {
     """,
     "endless": """
         yield Row("begun", 1)
-        while True:
-            pass
+        import time
+        time.sleep(600)
     """,
 }
 
@@ -81,15 +81,25 @@ def test_results_are_joined_and_what_takes_too_long_is_stopped(folder, tmp_path)
     with pytest.raises(ValueError, match="no results to join"):
         run({}, output, timeout=60, join=True)
     run({"fast": found["fast"]}, output, timeout=60)
-    result = run({"endless": found["endless"]}, output, timeout=4, join=True)
+    result = run({"endless": found["endless"]}, output, timeout=15, join=True)
     assert set(result["benchmarks"]) == {"fast", "endless"}
     assert [row["what"] for row in result["benchmarks"]["endless"]["rows"]] == ["begun", "endless"]
-    assert "stopped after 4 s" in result["benchmarks"]["endless"]["rows"][1]["note"]
+    assert "stopped after 15 s" in result["benchmarks"]["endless"]["rows"][1]["note"]
     stored = json.loads((output / "speed.json").read_text())
     stored["machine"]["processor"] = "another"
     (output / "speed.json").write_text(json.dumps(stored))
     with pytest.raises(ValueError, match="another machine"):
         run({}, output, timeout=60, join=True)
+    for damaged in ("[]", "{}", '{"machine": null}', '{"machine": {}', '{"machine": {}}'):
+        (output / "speed.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"speed.json is damaged, or no benchmarks' results"):
+            run({}, output, timeout=60, join=True)
+
+
+def test_an_output_that_can_t_be_written_is_told_first(folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="output: .* can't be written"):
+        run({"fast": benchmarks(folder)["fast"]}, tmp_path / "file", timeout=60)
 
 
 def test_every_benchmark_has_a_title_and_runs_alone():

@@ -1,7 +1,7 @@
 """Weights in half as many bytes: those of float32 are stored as float16 and widened at loading.
 
 The model's config keeps its dtype policy, so what is loaded computes as before; a weight loses all
-but its first three or so digits.
+but its first three or so digits, and more of them below 6e-5.
 """
 
 import os
@@ -33,7 +33,7 @@ def check_weights_dtype(weights_dtype: str | None, backbone: str) -> bool:
             f"weights_dtype must be None, for the model's own, or {HALF!r}; received "
             f"{shown(weights_dtype)}."
         )
-    if weights_dtype and backbone != "inside":
+    if weights_dtype and backbone == "reference":
         raise PresetError(
             f"weights_dtype={HALF!r} is for presets with their backbone inside; without one they "
             "take some kilobytes: leave weights_dtype out."
@@ -45,7 +45,7 @@ def halve(path: Path) -> None:
     """Rewrites a weights file that Keras has written, its wide floats as float16.
 
     Raises:
-        PresetError: a number leaves the range of float16.
+        PresetError: a number leaves the range of float16, or a scale or variance would become 0.
     """
     part = path.with_name(f".{path.name}")
     with h5py.File(path, "r") as whole, h5py.File(part, "w") as halved:
@@ -72,4 +72,11 @@ def _narrowed(name: str, values: np.ndarray) -> np.ndarray:
             f"weights_dtype={HALF!r}: {name!r} holds {largest:.3g}, beyond what float16 can; leave "
             "weights_dtype out."
         )
-    return values.astype(HALF)
+    halved = values.astype(HALF)
+    scales = values.ndim == 1 and values.min(initial=0.0) >= 0  # or variances: 0 is another thing
+    if scales and (lost := values[(halved == 0) & (values > 0)]).size:
+        raise PresetError(
+            f"weights_dtype={HALF!r}: {name!r} holds {lost.min():.3g}, which float16 makes 0; "
+            "leave weights_dtype out."
+        )
+    return halved

@@ -136,7 +136,7 @@ def test_parts_are_joined(parts, photos, encoded, tmp_path, monkeypatch):
     assert "1 of 3 are missing yet" in said
     with pytest.raises(ValueError, match="1 of 3 parts are missing .*part-00001-of-00003.parquet"):
         read_embeddings(folder)
-    (folder / ".part-00001-of-00003.parquet.0123abcd").write_bytes(b"half, and killed")
+    (folder / ".part-00001-of-00003.parquet.0123abcd.part").write_bytes(b"half, and killed")
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*")}
     assert "Wrote 1 of 3 parts" in (said := parts("1/1"))  # with another number of workers
     assert "all 3 are there" in said

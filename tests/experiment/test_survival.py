@@ -105,7 +105,7 @@ def test_a_kill_loses_no_more_than_save_every(birds, whole, tmp_path, capsys):
     states = sorted(path.name for path in (output / "checkpoints").glob("step-*"))
     assert states == [f"step-0000000{n}.{kind}" for n in (4, 5) for kind in ("json", "keras")]
     (output / "checkpoints" / "step-00000006.part.keras").write_bytes(b"half")
-    (output / ".metrics.json.0123abcd").write_text("half")
+    (output / ".metrics.json.0123abcd.part").write_text("half")
     last = output / "checkpoints" / "step-00000005.keras"
     flipped = bytearray(last.read_bytes())
     flipped[len(flipped) // 2] ^= 1
@@ -199,8 +199,9 @@ def test_dead_ends_are_told(birds, tmp_path, name, content, message):
 
 def test_a_user_s_hidden_files_are_no_leftovers(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    theirs = [".project.settings", ".env", ".notes.0123abcde", "config.json.0123abcd"]
-    for name in [*theirs, ".config.json.0123abcd"]:
+    theirs = [".project.settings", ".env", ".notes.20261129", "config.json.0123abcd.part"]
+    (tmp_path / "checkpoints" / ".folder.0123abcd.part").mkdir()
+    for name in [*theirs, ".config.json.0123abcd.part"]:
         (tmp_path / name).touch()
     clear_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*theirs, "checkpoints"])
@@ -208,7 +209,8 @@ def test_a_user_s_hidden_files_are_no_leftovers(tmp_path):
 
 def test_what_a_kill_left_in_any_folder_of_a_run_is_cleared(tmp_path):
     left = [".config.json.0123abcd", "rationales/.epoch-0001.png.566d6806", "a/b/.c.csv.01234567"]
-    kept = ["rationales/epoch-0001.png", "other/.lock", "other/.config.json.0123abcd"]
+    left = [f"{name}.part" for name in left]
+    kept = ["rationales/epoch-0001.png", "other/.lock", "other/.config.json.0123abcd.part"]
     for name in left + kept:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -250,7 +252,7 @@ def test_a_signal_after_the_last_step_is_not_lost(birds, tmp_path):
 def test_what_a_kill_at_the_very_beginning_leaves_is_no_obstacle(birds, tmp_path, resume):
     output = tmp_path / "out"
     output.mkdir()
-    (output / ".config.json.0123abcd").write_text("{")
+    (output / ".config.json.0123abcd.part").write_text("{")
     given = settings(birds, output, epochs=0, resume=resume)
     run = Run.prepare(given, read_cub, build_backbone=tiny_backbone)
     assert sorted(path.name for path in output.iterdir()) == [".lock", "config.json"]

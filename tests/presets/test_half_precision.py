@@ -116,9 +116,19 @@ def test_what_float16_can_t_hold(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_variance_that_float16_makes_nothing(tmp_path):
+    model = small_encoder()
+    variance = next(each for each in model.weights if each.name == "moving_variance")
+    variance.assign(np.full(variance.shape, 1e-9))
+    with pytest.raises(PresetError, match="holds 1e-09, which float16 makes 0; leave weights_dty"):
+        save_preset(model, tmp_path / "half", weights_dtype="float16")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"weights_dtype": "float16", "backbone": "refer"}, "backbone must be .*'refer'"),
         ({"weights_dtype": "int8"}, "must be None, .*, or 'float16'; received 'int8'"),
         ({"weights_dtype": "float16", "backbone": "reference"}, "with their backbone inside"),
     ],
