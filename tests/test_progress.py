@@ -211,6 +211,7 @@ def test_without_stderr(monkeypatch, clock):
     with Progress("Working", clock=clock) as progress:
         progress.advance()
     announce("told")
+    assert progress.done == 1
 
 
 def test_batches_are_handed_on_and_their_images_counted(terminal, clock):
