@@ -174,6 +174,7 @@ def distill(
                 views,
                 epochs=epochs,
                 steps_per_epoch=steps,
+                shuffle=False,  # the views are drawn in their order
                 callbacks=[*callbacks, ProgressBar(progress, epochs)],
                 verbose=0,
             )
