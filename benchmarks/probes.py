@@ -80,11 +80,14 @@ def sklearn_probe(split: tuple, tolerance: float) -> float:
     from keras_cr.models.logistic_regression import ENOUGH, GRID, HELD_OUT
 
     train_x, train_y, test_x, test_y = split
-    parts = -(-min(ENOUGH, len(train_x)) // round(HELD_OUT * len(train_x)))
+    held = max(
+        round(HELD_OUT * len(train_x)), len(np.unique(train_y))
+    )  # of each class, one or more
+    parts = -(-min(ENOUGH, len(train_x)) // held)
     search = GridSearchCV(
         LogisticRegression(tol=tolerance, max_iter=1000),
         {"C": list(GRID)},
-        cv=StratifiedShuffleSplit(parts, test_size=HELD_OUT, random_state=0),
+        cv=StratifiedShuffleSplit(parts, test_size=held, random_state=0),
     )
     search.fit(normalize(train_x), train_y)
     return search.score(normalize(test_x), test_y)

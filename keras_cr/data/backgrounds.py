@@ -17,7 +17,7 @@ from keras_cr.data.images import in_batches, whole_image
 
 FILLINGS = ("background", "image", "mean")
 VIEWS = ("query", "key", "small")
-_FINER = 4  # the cut's places on a side of one of the map's
+_FINER, _FINE = 4, 28  # a side of one place of a map has so many of the cut; of a map this fine, 1
 _CHUNK = 1024  # maps enlarged at a time
 _SEED, _SMALL_SEED = 3, 2  # folded into the views' seed, where small crops fold in 2
 
@@ -27,12 +27,13 @@ class BackgroundSwap:
     """Puts the objects of some views before another background.
 
     A view's pixel is `alpha * own + (1 - alpha) * other`, with
-    `alpha = sigmoid((map - level) / softness)`, the map enlarged by bicubic interpolation. An image
-    whose map stays below `level` everywhere keeps its background.
+    `alpha = sigmoid((map - level) / softness)`, a map of fewer than 28 places on a side enlarged
+    four times by bicubic interpolation. An image whose map stays below `level` everywhere keeps its
+    background.
 
     Args:
         maps: Where the object of each image of the dataset is, in its order and over the whole
-            image: (N, h, w), 0..1. The cuts are held, 16 bytes for each of their places.
+            image: (N, h, w), 0..1. The cuts are held, a byte for each of their places.
         probability: That a view is changed; each view is drawn for itself.
         level: Height of the map at the object's edge.
         softness: Width of the edge, in heights of the map.
@@ -82,9 +83,13 @@ class BackgroundSwap:
         whole("max_donors", self.max_donors, least=2)
 
     def alpha(self, maps: Array) -> tf.Tensor:
-        """How much of each pixel is the object's: (..., h, w) maps -> (..., 4 h, 4 w), 0..1."""
+        """How much of each pixel is the object's: (..., h, w) maps -> (..., 4 h, 4 w), 0..1.
+
+        Of a map that is fine enough, (..., h, w).
+        """
         maps = tf.convert_to_tensor(maps)
-        size = [_FINER * side for side in maps.shape[-2:]]
+        finer = _FINER if min(maps.shape[-2:]) < _FINE else 1
+        size = [finer * side for side in maps.shape[-2:]]
         fine = tf.image.resize(tf.cast(maps, tf.float32)[..., None], size, "bicubic")[..., 0]
         return tf.sigmoid((fine - self.level) / self.softness)
 
@@ -197,7 +202,7 @@ def _mean(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 
 def _alphas(swap: BackgroundSwap) -> np.ndarray:
-    """(N, 4 h + 2, 4 w + 2, 1) uint8, 0..255: how much of each pixel is the object's, framed."""
+    """(N, 4 h + 2, 4 w + 2, 1) uint8 or with 1 for 4, 0..255: the object's share, framed."""
     parts = []
     for start in range(0, len(swap.maps), _CHUNK):
         alpha = tf.round(255 * swap.alpha(swap.maps[start : start + _CHUNK]))

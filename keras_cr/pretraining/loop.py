@@ -231,6 +231,7 @@ class _Cuts:
                 foregrounds.cut,
                 self.seed,
                 self.verbose,
+                foregrounds.refine,
             )
         if path:
             none = np.zeros((0, 1, 1), "float16")

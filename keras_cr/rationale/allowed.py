@@ -8,6 +8,7 @@ import numpy as np
 
 ALLOWED = {
     "cut": ("rationale", "center", "shuffled", "mask"),
+    "refine": ("colours", "none"),
     "filling": ("background", "image", "mean"),
     "images": ("whole", "views"),
     "contrast": ("infonce", "similarity"),

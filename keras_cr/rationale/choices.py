@@ -241,13 +241,15 @@ class Rationale:
         """The rationale that `get_config` described.
 
         Of a config that lists the choices of both kinds of positives, as those of earlier runs do,
-        the ones without effect are left out; one that doesn't know `background` or `foregrounds` is
-        of a run that did not look at them.
+        the ones without effect are left out; one that doesn't know `background`, `foregrounds` or
+        `refine` is of a run that did without them.
 
         Raises:
             ValueError: as `changed`.
         """
         config = _EARLIER | dict(config)
+        if config["foregrounds"] == "on":
+            config.setdefault("refine", "none")
         if config.get("pooled_weight") == 0:  # of earlier runs: another loss, and none of it
             del config["pooled_weight"]
         kind = _POSITIVES.get(config.get("positives"), Neighbours)  # type: ignore[call-overload]

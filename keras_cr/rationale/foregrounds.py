@@ -17,6 +17,7 @@ from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.rationale.allowed import check_choices
 from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch, fresh_branch
+from keras_cr.rationale.colours import refine_by_colours
 
 if TYPE_CHECKING:
     from keras_cr.data import BackgroundSwap, FineGrainedDataset
@@ -38,6 +39,9 @@ class Foregrounds:
         cut: whose maps: the `"rationale"`'s; or, to compare with, those of a branch of its shape
             fitted to a Gaussian in the `"center"`, another image's (`"shuffled"`), or the true
             `"mask"`, which sees what no map may see.
+        refine: how maps are drawn sharper before they cut: by the `"colours"` of each image, which
+            object and background have (`keras_cr.rationale.colours`), or `"none"`. True masks stay
+            as they are.
         cut_level: height of the map at the object's edge.
         cut_softness: width of the edge, in heights of the map.
         swap_probability: that a view is changed.
@@ -50,6 +54,7 @@ class Foregrounds:
     """
 
     cut: str = "rationale"
+    refine: str = "colours"
     cut_level: float = 0.5
     cut_softness: float = 0.05
     swap_probability: float = 0.5
@@ -91,6 +96,7 @@ def foreground_maps(
     cut: str = "rationale",
     seed: int = 0,
     verbose: Verbose = "auto",
+    refine: str = "colours",
 ) -> np.ndarray:
     """Where the objects of a data set's images are, over the whole images.
 
@@ -102,12 +108,14 @@ def foreground_maps(
         cut: as for `Foregrounds`.
         seed: of the control's branch.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
+        refine: as for `Foregrounds`.
 
     Returns:
         `(N, h, w)` float16, 0..1.
 
     Raises:
-        ValueError: `cut` is another word, or `"mask"` and the data set has neither masks nor boxes.
+        ValueError: `cut` or `refine` is another word, or `cut` is `"mask"` and the data set has
+            neither masks nor boxes.
 
     Example:
 
@@ -116,7 +124,7 @@ def foreground_maps(
     """
     from keras_cr.data import image_batches
 
-    Foregrounds(cut=cut)
+    Foregrounds(cut=cut, refine=refine)
     if cut == "mask":
         batches = mask_batches(dataset, image_size, batch_size)
         side = -(-image_size // _MASK_SIDE)
@@ -132,7 +140,10 @@ def foreground_maps(
             batches = image_batches(shown, image_size, batch_size, crop=False)
             branch = _centered(model, batches.as_numpy_iterator(), seed)
         images = tracked(images, "Cutting out the objects", len(dataset), verbose=verbose)
-        parts = [branch(model.predict_on_batch(batch)) for batch in images]
+        parts = []
+        for batch in images:
+            found = branch(model.predict_on_batch(batch))
+            parts.append(refine_by_colours(found, batch) if refine == "colours" else found)
     maps = np.concatenate([ops.convert_to_numpy(part) for part in parts]).astype("float16")
     maps = np.clip(maps, 0, 1)
     return np.roll(maps, len(maps) // 2, axis=0) if cut == "shuffled" else maps

@@ -71,6 +71,12 @@ def test_alpha_is_a_soft_threshold_of_the_enlarged_map():
     np.testing.assert_allclose(swap.alpha(maps), expected, atol=1e-6)
 
 
+def test_a_fine_map_is_not_enlarged():
+    maps = np.linspace(0, 1, 2 * 28 * 30, dtype="float32").reshape(2, 28, 30)
+    expected = 1 / (1 + np.exp(-(maps - 0.5) / 0.05))
+    np.testing.assert_allclose(BackgroundSwap(maps).alpha(maps), expected, atol=1e-5)
+
+
 def test_a_window_is_where_the_crop_is():
     """A ramp cut out by fractions is the ramp that cropping and enlarging it gives."""
     ramp = np.tile(np.arange(SIDE, dtype="float32"), (SIDE, 1))[..., None]

@@ -18,6 +18,7 @@ from keras_cr.pretraining import (
     pretrain,
 )
 from keras_cr.rationale import foreground_maps, foregrounds
+from keras_cr.rationale.colours import refine_by_colours
 from keras_cr.rationale.foregrounds import read_maps
 from tests.case import tiny_encoder
 
@@ -167,7 +168,7 @@ def test_maps_that_say_nothing_change_no_view(monkeypatch, capsys):
 def test_the_maps_of_each_cut(cut):
     data, encoder = scenes(16), tiny_encoder(num_detectors=1)
     before = encoder.get_weights()
-    maps = foreground_maps(encoder, data, SIDE, batch_size=5, cut=cut)
+    maps = foreground_maps(encoder, data, SIDE, batch_size=5, cut=cut, refine="none")
     assert maps.dtype == "float16"
     assert maps.min() >= 0
     assert maps.max() <= 1
@@ -184,6 +185,21 @@ def test_the_maps_of_each_cut(cut):
     else:
         middle, border = maps[:, 1:3, 1:3].mean(), np.delete(maps.reshape(16, -1), [5, 6, 9, 10], 1)
         assert middle > border.mean()
+
+
+def test_maps_are_refined_by_each_images_own_colours():
+    data, encoder = scenes(16), tiny_encoder(num_detectors=1)
+    images = np.concatenate(list(image_batches(data, SIDE, 16)))
+    refined = refine_by_colours(encoder.encode(images)["rationale"], images)
+    maps = foreground_maps(encoder, data, SIDE, batch_size=5)
+    np.testing.assert_allclose(maps, refined, atol=2e-3)
+    shuffled = foreground_maps(encoder, data, SIDE, batch_size=5, cut="shuffled")
+    np.testing.assert_array_equal(shuffled, np.roll(maps, 8, axis=0))
+    masks = [
+        foreground_maps(encoder, data, SIDE, cut="mask", refine=refine)
+        for refine in ("colours", "none")
+    ]
+    np.testing.assert_array_equal(*masks)
 
 
 def test_masks_that_are_not_there():
