@@ -63,12 +63,14 @@ def optional(name: str) -> ModuleType:
     """A module that need not be installed.
 
     Raises:
-        NotMeasured: it is not.
+        NotMeasured: it is not, or does not go with what it needs.
     """
     try:
         return importlib.import_module(name)
     except ImportError:
         raise NotMeasured(f"{name} is not installed") from None
+    except RuntimeError as error:  # as one that was built for another version raises
+        raise NotMeasured(f"{name} can't be imported: {error}") from None
 
 
 def say(message: str) -> None:

@@ -9,6 +9,7 @@ checks and lengths take, once, is timed by asking two, and the rest is what the 
 is what the process grows to beyond the features.
 """
 
+import importlib
 from collections.abc import Iterator
 from functools import partial
 
@@ -67,12 +68,55 @@ def benchmark(
             yield times.row(f"{size}: every metric", "retrieval", **more)
         yield Row(f"{size}: memory beyond the features", grown / 1e9, "GB")
         del embeddings, unit, ask, product, works
-    for name in ("faiss", "pytorch_metric_learning"):
+    yield from others(images[0], channels, classes, repeats)
+
+
+def others(count: int, channels: int, classes: int, repeats: int) -> Iterator[Row]:
+    """What other packages take for a part of it, where they are installed."""
+    from keras_cr.evaluation.retrieval import retrieval
+
+    rng = np.random.default_rng(0)
+    embeddings = rng.standard_normal((count, channels), dtype="float32")
+    labels = rng.integers(classes, size=count)
+    works, titles = {"ours": lambda: retrieval(embeddings, labels)}, {}
+    for name, (make, title) in OTHERS.items():
         try:
-            optional(name)
-            yield not_measured(f"{name}'s retrieval", "no benchmark of it is written")
+            works[name] = make(optional(name), embeddings, labels)
+            titles[name] = title
         except NotMeasured as reason:
-            yield not_measured(f"{name}'s retrieval", reason)
+            yield not_measured(f"{name}'s {title}", reason)
+    times = interleaved(works, repeats, warm_up=0)
+    size = f"{count:,} x {channels:,}"
+    for name, title in titles.items():
+        yield times.row(f"{size}: {name}, {title}", name, against="ours")
+
+
+def _faiss(faiss, embeddings, labels):
+    """Rank-1 alone: no metric that needs the whole ranking is in reach of an index."""
+
+    def ask():
+        unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        index = faiss.IndexFlatIP(unit.shape[1])
+        index.add(unit)
+        nearest = index.search(unit, 2)[1][:, 1]
+        return float(np.mean(labels[nearest] == labels))
+
+    return ask
+
+
+def _metric_learning(package, embeddings, labels):
+    torch = optional("torch")
+    tester = importlib.import_module(f"{package.__name__}.utils.accuracy_calculator")
+    wanted = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
+    calculator = tester.AccuracyCalculator(include=wanted)
+    given = torch.from_numpy(embeddings), torch.from_numpy(labels)
+    return lambda: calculator.get_accuracy(*given)
+
+
+OTHERS = {  # packages, and what of our metrics they give
+    "faiss": (_faiss, "rank-1 alone"),
+    "pytorch_metric_learning": (_metric_learning, "rank-1, R-precision and MAP@R"),
+}
 
 
 if __name__ == "__main__":
