@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_cr._graphs import graphs_freed
 from keras_cr.comparison.arms import ARMS, Arm
 from keras_cr.comparison.files import scores_table, write_comparison
 from keras_cr.comparison.flags import SEEDS, parse_comparison
@@ -122,11 +123,11 @@ class Comparison:
                 print(f"{told}: done before")
                 continue
             print(f"\n{told}", flush=True)
-            run, self.first = self.first or self.start(settings), None
-            run.execute()
-            self.results[arm, seed] = Result.read(run.output)
-            del run  # its encoder, before the next one is built
-            keras.utils.clear_session()
+            with graphs_freed():  # the encoder's, before the next one is built
+                run, self.first = self.first or self.start(settings), None
+                run.execute()
+                self.results[arm, seed] = Result.read(run.output)
+                del run
             found = self._write()
             print(f"\n{scores_table(found)}", flush=True)
         found = found or self._write()

@@ -7,6 +7,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,7 +53,7 @@ def compared(tmp_path_factory):
     """Two arms and two seeds; killed after the only epoch of the second run, then started again."""
     output = tmp_path_factory.mktemp("compared") / "out"
     birds = synthetic_birds(3, train_per_class=8, test_per_class=4, image_size=48, seed=1)
-    reads, started = [], []
+    reads, started, trained = [], [], []
 
     def read(data_dir):
         reads.append(data_dir)
@@ -60,6 +61,7 @@ def compared(tmp_path_factory):
 
     def execute(self, execute=Run.execute):
         started.append((self.output.parent.name, self.settings.seed))
+        trained.append(weakref.ref(self.encoder))
         return execute(self)
 
     def save_and_die(self, epoch, logs=None, save=callbacks.Checkpoint.on_epoch_end):
@@ -77,8 +79,18 @@ def compared(tmp_path_factory):
         partial = (output / "comparison.md").read_text()
         found = prepare(output, read).execute()
     return SimpleNamespace(
-        output=output, found=found, partial=partial, started=started, reads=reads, read=read
+        output=output,
+        found=found,
+        partial=partial,
+        started=started,
+        reads=reads,
+        read=read,
+        trained=trained,
     )
+
+
+def test_no_run_stays_in_memory(compared):
+    assert [encoder() for encoder in compared.trained[2:]] == 3 * [None]  # those that ended
 
 
 def metrics_of(compared, arm, seed):
