@@ -134,6 +134,7 @@ def test_a_config_of_all_choices_loads_as_the_run_it_is_of():
     ("choice", "match"),
     [
         ({"cut": "sky"}, "`cut` must be one of"),
+        ({"refine": "edges"}, "`refine` must be one of"),
         ({"cut_level": "high"}, "`cut_level` must be a finite number. Received: cut_level='high'"),
         ({"cut_level": 1.5}, "`cut_level` must be in 0..1"),
         ({"cut_softness": float("inf")}, "`cut_softness` must be a finite number"),
@@ -161,6 +162,8 @@ def test_foregrounds_among_the_choices():
     for rationale in (Rationale(), changed, Rationale.paper(), Rationale(foregrounds=None)):
         assert Rationale.from_config(rationale.get_config()) == rationale
     assert Rationale.from_config({"k": 3}).foregrounds is None, "of an earlier run"
+    earlier = {"k": 3, "foregrounds": "on", "cut": "center"}
+    assert Rationale.from_config(earlier).foregrounds == Foregrounds(cut="center", refine="none")
     with pytest.raises(ValueError, match="`cut` has no effect with foregrounds='off'"):
         Rationale().changed({"foregrounds": "off", "cut": "mask"})
     with pytest.raises(ValueError, match="`foregrounds` needs positives=Neighbours"):
