@@ -57,10 +57,10 @@ class Foregrounds:
     refine: str = "colours"
     cut_level: float = 0.5
     cut_softness: float = 0.05
-    swap_probability: float = 0.5
+    swap_probability: float = 0.8
     swapped: tuple[str, ...] = ("query", "key")
     filling: str = "background"
-    fit_every: int = 8
+    fit_every: int = 4
 
     def __post_init__(self):
         swapped = (self.swapped,) if isinstance(self.swapped, str) else self.swapped
