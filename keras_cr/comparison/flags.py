@@ -66,6 +66,13 @@ def parse_comparison(
         "--seeds", nargs="+", type=int, default=SEEDS, help="one run of every arm for each"
     )
     parser.add_argument(
+        "--baseline",
+        type=_arm,
+        metavar="ARM",
+        help="the one whose average pooling the others are compared with (default: plain, or the "
+        "first)",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         help="folder for runs and tables; what is there already is not run again (default: "
@@ -74,6 +81,8 @@ def parse_comparison(
     values = vars(parser.parse_args(argv))
     del values["recipe"]
     options |= {name: values.pop(name) for name in ("arms", "seeds")}
+    baseline = values.pop("baseline")
+    options["baseline"] = baseline.name if baseline else None
     try:
         return Settings(**values), options
     except ValueError as error:

@@ -354,6 +354,10 @@ def test_flags(compared, capsys):
     assert program(compared, *flags) == compared.found
     one = program(compared, *flags[:-1])
     assert one["seeds"] == [0]
+    other = program(compared, *flags, "--baseline", "initialization")
+    assert [row["arm"] for row in other["rows"] if row["differences"] == "baseline"] == [
+        "initialization"
+    ]
     program(compared, *flags)
     capsys.readouterr()
     for flag, told in (
