@@ -80,9 +80,7 @@ def sklearn_probe(split: tuple, tolerance: float) -> float:
     from keras_cr.models.logistic_regression import ENOUGH, GRID, HELD_OUT
 
     train_x, train_y, test_x, test_y = split
-    held = max(
-        round(HELD_OUT * len(train_x)), len(np.unique(train_y))
-    )  # of each class, one or more
+    held = max(round(HELD_OUT * len(train_x)), len(np.unique(train_y)))  # one of each class
     parts = -(-min(ENOUGH, len(train_x)) // held)
     search = GridSearchCV(
         LogisticRegression(tol=tolerance, max_iter=1000),

@@ -17,7 +17,8 @@ from keras_cr.data.images import in_batches, whole_image
 
 FILLINGS = ("background", "image", "mean")
 VIEWS = ("query", "key", "small")
-_FINER, _FINE = 4, 28  # a side of one place of a map has so many of the cut; of a map this fine, 1
+_FINER = 4  # the cut's places on a side of one of the map's,
+_FINE = 28  # of which the map has fewer than so many on a side
 _CHUNK = 1024  # maps enlarged at a time
 _SEED, _SMALL_SEED = 3, 2  # folded into the views' seed, where small crops fold in 2
 
@@ -202,7 +203,7 @@ def _mean(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 
 def _alphas(swap: BackgroundSwap) -> np.ndarray:
-    """(N, 4 h + 2, 4 w + 2, 1) uint8 or with 1 for 4, 0..255: the object's share, framed."""
+    """(N, H + 2, W + 2, 1) uint8, 0..255: how much of each pixel is the object's, framed."""
     parts = []
     for start in range(0, len(swap.maps), _CHUNK):
         alpha = tf.round(255 * swap.alpha(swap.maps[start : start + _CHUNK]))
