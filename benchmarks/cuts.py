@@ -16,6 +16,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import argparse
 
 import numpy as np
+from keras import ops
 
 from keras_cr import CommonRationaleEncoder
 from keras_cr.data import BackgroundSwap, image_batches, read_cub
@@ -36,8 +37,6 @@ def measures(alpha: np.ndarray, masks: np.ndarray) -> dict[str, float]:
 
 
 def resized(maps, side: int) -> np.ndarray:
-    from keras import ops
-
     maps = ops.image.resize(ops.cast(maps, "float32")[..., None], (side, side), antialias=True)
     return ops.convert_to_numpy(maps[..., 0])
 

@@ -18,6 +18,7 @@ from keras_cr.pretraining import (
     pretrain,
 )
 from keras_cr.rationale import foreground_maps, foregrounds
+from keras_cr.rationale.colours import SIDE as SIDE_REFINED
 from keras_cr.rationale.colours import refine_by_colours
 from keras_cr.rationale.foregrounds import read_maps
 from tests.case import tiny_encoder
@@ -122,6 +123,15 @@ def test_the_maps_are_fitted_every_few_epochs(monkeypatch, trusted):
     train(pretrainer(rationale=looped(fit_every=2)), scenes(), 3, callbacks=[counted])
     assert epochs == [0, 1, 2]
     assert fits == [0, 2]
+
+
+def test_the_maps_that_cut_are_refined_unless_they_should_not(tmp_path, trusted):
+    sides = {}
+    for refine in ("colours", "none"):
+        folder = tmp_path / refine
+        train(pretrainer(rationale=looped(refine=refine)), scenes(), 1, folder=folder)
+        sides[refine] = read_maps(folder / "foregrounds-00000.npz").shape[1]
+    assert sides["colours"] == SIDE_REFINED > sides["none"]
 
 
 def test_callbacks_see_one_training(tmp_path):
