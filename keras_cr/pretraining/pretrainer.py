@@ -197,7 +197,7 @@ class Pretrainer(PretrainingModel):
             loss, logs, embedding = self.compute_losses(batch, teacher, tape)
             scaled_loss = self.optimizer.scale_loss(share(loss))
         variables = self.trainable_variables
-        gradients = tape.gradient(scaled_loss, variables)
+        gradients = tape.gradient(scaled_loss, variables, _one_after(scaled_loss, logs, embedding))
         gradients = whole_gradients(gradients, self.optimizer)
         logs["loss"] = self._where_finite(loss, gradients)
         with learning_rate_multipliers(self.learning_rates):
@@ -257,3 +257,15 @@ class Pretrainer(PretrainingModel):
             logs |= fit
         total = added(*losses)
         return total, {"loss": total} | logs, embedding
+
+
+def _one_after(loss, logs, embedding):
+    """The loss' gradient by itself, which is there when the forward pass is over, all of it.
+
+    The pass over whole images adds nothing to the backbone's gradients, and must read its weights
+    before they change. The graph says so until TensorFlow optimizes it (2.21): the order seems to
+    follow from an `IdentityN` of all gradients and is dropped, and then the `IdentityN` is taken
+    apart. Without this a step on a busy machine saw some of its own new weights now and then.
+    """
+    with tf.control_dependencies([*logs.values(), *([] if embedding is None else [embedding])]):
+        return tf.ones_like(loss)
