@@ -25,8 +25,12 @@ def gather(values: Tensor) -> Tensor:
     Args:
         values: this replica's, `(B, ...)`.
     """
-    context = _context()
-    return values if context is None else context.all_gather(values, axis=0)
+    if (context := _context()) is None:
+        return values
+    import tensorflow as tf
+
+    rows = context.all_gather(values, axis=0)  # of unknown shape, in a graph with collective ops
+    return tf.ensure_shape(rows, (None, *values.shape[1:]))
 
 
 def total(values: Tensor) -> Tensor:

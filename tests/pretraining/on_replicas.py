@@ -46,6 +46,7 @@ STRATEGIES = {
     )
     for number in (2, 4)
 }
+COLLECTIVE = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # as `mirrored` makes one
 ON = Rationale(Neighbours(k=3, bank_size=16, warmup=1))
 
 
@@ -76,15 +77,16 @@ def cases():
     for name in sorted(OBJECTIVES):
         yield name, {"name": name} | options.get(name, {})
     yield "moco on four", {"name": "moco", "replicas": 4, "optimizer": lambda: LARS(0.5)}
+    yield "moco in a graph", {"name": "moco", "eager": False}
     yield "moco skips", {"name": "moco", "on_nan": "skip"}
     yield "vicreg on four", plain | {"name": "vicreg", "replicas": 4}
 
 
-def built(name, replicas, rationale, optimizer, **options):
-    scope = STRATEGIES[replicas].scope() if replicas > 1 else contextlib.nullcontext()
-    with scope:
+def built(name, replicas, rationale, optimizer, eager=True, **options):
+    strategy = STRATEGIES.get(replicas) if eager else COLLECTIVE
+    with strategy.scope() if replicas > 1 else contextlib.nullcontext():
         pretrainer = small(name, tiny_encoder(), rationale=rationale, **options)
-        pretrainer.compile(optimizer(), run_eagerly=True)
+        pretrainer.compile(optimizer(), run_eagerly=eager)
     if rationale and not rationale.explains_objective:
         pretrainer.neighbours.stored.assign(32)  # its random content has neighbours
     return pretrainer

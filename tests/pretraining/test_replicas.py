@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CASES = (
     *sorted(OBJECTIVES),
     "moco on four",
+    "moco in a graph",
     "moco skips",
     "vicreg on four",
     "a run",
