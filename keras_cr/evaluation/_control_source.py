@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_cr._types import Tensor
@@ -75,6 +76,24 @@ class Source:
             cells[~cells.any(axis=(1, 2))] = 1
             self._kept["cells"] = cells
         return self._kept["cells"]
+
+    def pooled(
+        self, rows: np.ndarray, maps: np.ndarray, weights: np.ndarray, beside: str
+    ) -> np.ndarray:
+        """These images' feature maps pooled by weights, of unit length.
+
+        Args:
+            rows: positions of the images.
+            maps: `(B, h, w, C)`.
+            weights: `(B, h, w)`.
+            beside: as of a `Control`.
+        """
+        if beside == "own" and self.encoder.pooling != "average":
+            return keras.ops.convert_to_numpy(self.encoder.embed(maps, weights))
+        pooled = keras.ops.convert_to_numpy(self.encoder.pool(maps, weights))
+        if beside != "average":
+            return pooled
+        return np.concatenate([pooled, self.average(rows)], axis=-1) / np.sqrt(2)
 
     def joined(self, pooled: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """What is pooled of these images, with the class token where the encoder's joins it.

@@ -1,8 +1,8 @@
 """Poolings that a rationale has to beat, and those it can't be expected to.
 
 A map that finds the foreground proves little: a Gaussian in the centre does, and so does the length
-of a feature. Each control here pools the same feature maps of the same encoder by other weights, so
-that the weights are all that differs. Three kinds:
+of a feature. Each control here pools the same feature maps of the same encoder in the same way by
+other weights, so that the weights are all that differs. Three kinds:
 
 - `control`: sees neither masks nor labels; a rationale that is no better has learned nothing;
 - `bound`: sees the masks, of the image itself or of the training images;
@@ -20,7 +20,7 @@ from keras_cr._progress import Progress, Verbose, tracked
 from keras_cr.attribution import center_prior
 from keras_cr.evaluation._control_source import Source
 from keras_cr.evaluation.features import Features, Pooled
-from keras_cr.layers import RationaleBranch, RationalePooling
+from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import in_chunks
 from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch
 
@@ -41,7 +41,8 @@ class Control:
         kind: `"control"`, `"bound"` or `"variant"`.
         prepare: from a `Source` to a function of rows (positions of images, `(B,)`) and their
             feature maps `(B, h, w, C)`, which gives weights `(B, h, w)`.
-        concat: whether the plain average is put beside the pooled feature.
+        beside: what is put beside the feature that the weights pool: what the encoder's `pooling`
+            puts there (`"own"`), the plain `"average"`, or `"nothing"`.
         from_train: whether it is made of training images.
     """
 
@@ -49,7 +50,7 @@ class Control:
     title: str
     kind: str
     prepare: Callable[[Source], Weights]
-    concat: bool = False
+    beside: str = "own"
     from_train: bool = False
 
     def available(self, dataset: "FineGrainedDataset") -> bool:
@@ -100,17 +101,13 @@ def add_controls(
             progress.to(len(weights_of), note=control.title)
             weights_of[name] = control.prepare(source)
         progress.to(len(weights_of), note="")
-    pool = RationalePooling()
     embeddings, maps = ({name: [] for name in weights_of} for _ in range(2))
     batches = source.batches(np.arange(len(features.dataset)))
     batches = tracked(batches, "Pooling by controls", len(features.dataset), verbose=verbose)
     for rows, feature_maps in batches:
         for name, weigh in weights_of.items():
             weights = np.asarray(weigh(rows, feature_maps), "float32")
-            embedding = keras.ops.convert_to_numpy(pool(feature_maps, weights))
-            if wanted[name].concat:
-                both = [embedding, source.average(rows)]
-                embedding = np.concatenate(both, axis=-1) / np.sqrt(2)
+            embedding = source.pooled(rows, feature_maps, weights, wanted[name].beside)
             embeddings[name].append(source.joined(embedding, rows).astype("float32"))
             maps[name].append(weights)
     pooled = {
@@ -256,7 +253,14 @@ CONTROLS = {
             "rationale and average, side by side",
             "variant",
             _of_rationale(np.asarray),
-            concat=True,
+            beside="average",
+        ),
+        Control(
+            "rationale_alone",
+            "rationale with nothing beside it",
+            "variant",
+            _of_rationale(np.asarray),
+            beside="nothing",
         ),
     )
 }

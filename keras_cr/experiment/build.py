@@ -27,6 +27,8 @@ def build_encoder(
 ) -> CommonRationaleEncoder:
     """The encoder at the start of a run; a preset's branch, unless `num_detectors` is another.
 
+    A preset keeps its pooling, unless `pooling` names one.
+
     Args:
         settings: of the run.
         build_backbone: builds the backbone that `init="none"` starts from, in place of
@@ -35,10 +37,17 @@ def build_encoder(
     Raises:
         ValueError: `init` names nothing that can be loaded, or a model that is no backbone.
     """
+    encoder = _encoder(settings, build_backbone)
+    if settings.pooling != "auto":
+        encoder.pooling = settings.pooling
+    return encoder
+
+
+def _encoder(settings, build_backbone) -> CommonRationaleEncoder:
     init, detectors = settings.init, 32 if settings.rationale == "reference" else 1
     options = {
         "detectors": detectors,
-        "pooling": "average" if settings.rationale == "off" else "rationale",
+        "pooling": settings.pooled_by,
         "image_size": settings.image_size,
         "seed": settings.seed,
         "dtype": settings.precision,

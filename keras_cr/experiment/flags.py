@@ -12,6 +12,7 @@ from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
 from keras_cr.experiment.build import CHECKPOINTS
 from keras_cr.experiment.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings
 from keras_cr.models.backbones import BACKBONES
+from keras_cr.models.encoder import POOLINGS
 from keras_cr.presets.hub import SCHEME, parse_handle
 from keras_cr.pretraining import AUXILIARY, OBJECTIVES
 from keras_cr.pretraining.divergence import ON_NAN
@@ -138,6 +139,12 @@ def _flags() -> dict[str, dict]:
         "--refit": {
             "choices": ["on", "off"],
             "help": "fit the branch of --rationale on once more, to convergence, after training",
+        },
+        "--pooling": {
+            "choices": ["auto", *POOLINGS],
+            "help": "what the embedding is; auto: the average without a rationale, rationale_max "
+            "(the rationale's and, beside it, each channel's maximum) where maps cut objects out "
+            "of the views, else the rationale's",
         },
         "--num-detectors": {"type": int, "help": "detectors of the branch (default: 1)"},
         "--epochs": {

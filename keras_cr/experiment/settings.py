@@ -10,6 +10,7 @@ from keras_cr.experiment.options import (
     typed_auxiliary,
     typed_objective_options,
 )
+from keras_cr.models.encoder import POOLINGS
 from keras_cr.pretraining.divergence import check_on_nan
 from keras_cr.rationale.options import named_rationale, typed_options
 
@@ -64,6 +65,10 @@ class Settings:
         refit: `on` fits the branch of `rationale="on"` once more when the backbone is trained, to
             convergence and on all training images at once (`fit_rationale`); `off` keeps it as the
             training left it.
+        pooling: what the encoder's embedding is, one of `keras_cr.models.encoder.POOLINGS`;
+            `auto` is `average` with `rationale="off"`, `rationale_max` where maps cut the objects
+            out of the views, and else `rationale`. An encoder that `init` names keeps its own,
+            unless that is `average` and there is a rationale now.
         num_detectors: number of detectors in the rationale branch; None is 1, or 32 with
             `rationale="reference"`.
         epochs: number of passes over the training images; 0 leaves the backbone as it is and, with
@@ -121,6 +126,7 @@ class Settings:
     rationale: str = "on"
     rationale_options: dict[str, Any] | None = None
     refit: str = "on"
+    pooling: str = _setting("auto", run=False)
     num_detectors: int | None = _setting(None, whole=True)
     epochs: int = _setting(100, least=0)
     batch_size: int = _setting(64, least=2)
@@ -153,6 +159,11 @@ class Settings:
             raise ValueError(f"`seed` must be {_LARGEST_SEED} or less. Received: {self.seed}")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"`max_pixels` must be 1 or more. Received: {self.max_pixels}")
+        if self.pooling not in ("auto", *POOLINGS):
+            raise ValueError(
+                f"`pooling` must be auto or one of {', '.join(POOLINGS)}. "
+                f"Received: {self.pooling!r}"
+            )
         self._check_rates()
         self._check_optimizer()
         self._check_strategy()
@@ -269,6 +280,16 @@ class Settings:
             return False
         options = self.rationale_options
         return not named_rationale(self.rationale, options, self.objective).explains_objective
+
+    @property
+    def pooled_by(self) -> str:
+        """The pooling of a new encoder."""
+        if self.pooling != "auto":
+            return self.pooling
+        if self.rationale == "off":
+            return "average"
+        rationale = named_rationale(self.rationale, self.rationale_options, self.objective)
+        return "rationale_max" if self.epochs and rationale.foregrounds else "rationale"
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""

@@ -21,7 +21,7 @@ from keras_cr.models.map_size import MapSize
 from keras_cr.models.open_backbone import Opened, open_backbone
 from keras_cr.presets.backbone_source import BackboneSource
 
-POOLINGS = ("rationale", "average", "concat")
+POOLINGS = ("rationale", "average", "concat", "rationale_max")
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -38,7 +38,12 @@ class CommonRationaleEncoder(ImageModel):
             `keras_cr.models`, keras.applications, keras_hub, keras_cv, or your own), or a name:
             `"resnet18"`, `"resnet34"`, `"resnet50"`, `"squeezenet"`.
         num_detectors: number of 1x1 detectors in the branch, `K` in the paper, which has 32.
-        pooling: `"rationale"`, `"average"`, or `"concat"` (both, one after the other).
+        pooling: `"rationale"`, `"average"`, `"concat"` (both, one after the other), or
+            `"rationale_max"`: behind the rationale's average the maximum of each channel over all
+            places, each of unit length, as Wei et al., "Selective Convolutional Descriptor
+            Aggregation", IEEE TIP 2017, put the two together. A maximum keeps what one place shows
+            alone, such as a beak; it is for backbones that have left backgrounds behind
+            (docs/rationale.md).
         image_size: side of the images in pixels, or `(H, W)`. If given, the map's size is checked
             at once.
         concat_class_token: whether the backbone's class token joins the embedding: behind what is
@@ -56,8 +61,8 @@ class CommonRationaleEncoder(ImageModel):
         `(B, H, W, 3)`, RGB 0..255, any numeric dtype; see `ImageModel`.
 
     Output shape:
-        `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"`; with a class token its channels
-        more.
+        `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"` and `"rationale_max"`; with a
+        class token its channels more.
 
     Raises:
         ValueError: the backbone does not end in a 4-D feature map with known channels, the map has
@@ -186,11 +191,10 @@ class CommonRationaleEncoder(ImageModel):
             rationale: `(B, h, w)`.
             class_token: `(B, C)`, what joins it, or None.
         """
-        weights = (None,) if self.pooling == "average" else (rationale,)
-        if self.pooling == "concat":
-            weights = (rationale, None)
-        pooled = [self.pool(feature_map, each) for each in weights]
-        pooled = pooled[0] if len(pooled) == 1 else ops.concatenate(pooled, axis=-1) / 2**0.5
+        pooled = self.pool(feature_map, None if self.pooling == "average" else rationale)
+        beside = {"concat": self.pool, "rationale_max": _largest}.get(self.pooling)
+        if beside is not None:
+            pooled = ops.concatenate([pooled, beside(feature_map)], axis=-1) / 2**0.5
         return _joined(pooled, class_token)
 
     def embedding_and_map(self, images: Images, training: bool = False) -> dict[str, Tensor]:
@@ -203,7 +207,7 @@ class CommonRationaleEncoder(ImageModel):
         return self.embedding_and_map(images, training=training)["embedding"]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        channels = self.channels * (2 if self.pooling == "concat" else 1)
+        channels = self.channels * (2 if self.pooling in ("concat", "rationale_max") else 1)
         channels += self.backbone.class_token_size if self.concat_class_token else 0
         return (input_shape[0], channels)
 
@@ -323,6 +327,13 @@ class CommonRationaleEncoder(ImageModel):
             **({"backbone_source": source.as_dict()} if source else {}),
             "concat_class_token": self.concat_class_token,
         }
+
+
+def _largest(feature_map):
+    """`(B, C)`: the largest value of each channel over the places, of unit length."""
+    dtype = keras.backend.result_type(feature_map.dtype, "float32")
+    largest = ops.max(ops.cast(feature_map, dtype), axis=(1, 2))
+    return ops.normalize(largest, axis=-1, epsilon=1e-12)
 
 
 def _joined(embedding, class_token):

@@ -13,8 +13,9 @@ def similarity_maps(
     """Splits the cosine similarity of a query with each image over the places of both.
 
     An embedding is `sum_p w(p) phi(p)`, scaled to unit length, so its product with another one is
-    a sum over places: `w(p) phi(p) . other / |sum_p w(p) phi(p)|`. Nothing is approximated: a map's
-    sum is the similarity, apart from what a class token adds, which has no place.
+    a sum over places: `w(p) phi(p) . other / |sum_p w(p) phi(p)|`. A channel's maximum belongs to
+    the place that has it. Nothing is approximated: a map's sum is the similarity, apart from what a
+    class token adds, which has no place.
 
     See `Places`, which several calls can share.
 
@@ -64,10 +65,12 @@ class Places(Embedder):
         features = ops.cast(seen["feature_map"], "float32")
         rationale = ops.cast(seen["rationale"], "float32")
         equal = ops.ones_like(rationale)
+        largest = ops.cast(features == ops.max(features, axis=(1, 2), keepdims=True), "float32")
         pooled = {
-            "rationale": [rationale],
-            "average": [equal],
-            "concat": [rationale, equal],
+            "rationale": [rationale[..., None]],
+            "average": [equal[..., None]],
+            "concat": [rationale[..., None], equal[..., None]],
+            "rationale_max": [rationale[..., None], largest],
         }[encoder.pooling]
         parts = [_unit_parts(features, weights) for weights in pooled]
         parts = ops.concatenate(parts, axis=-1) / len(parts) ** 0.5
@@ -78,10 +81,10 @@ class Places(Embedder):
 
 
 def _unit_parts(features, weights):
-    """`w(p) phi(p)`, scaled so that their sum has unit length."""
+    """`w(p) phi(p)`, scaled so that their sum has unit length; of weights a place, or a channel."""
     ops = keras.ops
     total = ops.sum(weights, axis=(1, 2), keepdims=True)
-    weights = ops.where(total > 0, weights, ops.ones_like(weights))[..., None]
-    parts = weights * features
+    weights = ops.where(total > 0, weights, ops.ones_like(weights))
+    parts = weights / ops.sum(weights, axis=(1, 2), keepdims=True) * features
     length = ops.sqrt(ops.sum(ops.square(ops.sum(parts, axis=(1, 2), keepdims=True)), axis=-1))
     return parts / ops.maximum(length, 1e-12)[..., None]

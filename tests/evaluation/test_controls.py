@@ -80,6 +80,27 @@ def test_every_control_is_there_and_pools_by_its_own_maps():
     assert found.controls["concat"].embedding.shape == (48, 6)
 
 
+@pytest.mark.parametrize("pooling", ["concat", "rationale_max"])
+def test_controls_have_beside_them_what_the_encoder_has(pooling):
+    encoder = CommonRationaleEncoder(pixels(), 2, pooling, image_size=SIZE, seed=0)
+    features = extract(encoder, squares(), batch_size=20)
+    names = "center_prior,rationale_root,concat,rationale_alone"
+    found = add_controls(features, names, seed=1, verbose=0).controls
+    maps = feature_maps(encoder, features.dataset)
+    largest = maps.max(axis=(1, 2))
+    average = pooled(maps, 1)
+    unit = largest / np.linalg.norm(largest, axis=1, keepdims=True)
+    beside = {"concat": average, "rationale_max": unit}[pooling]
+    for name in ("center_prior", "rationale_root"):
+        own = pooled(maps, found[name].maps)
+        both = np.concatenate([own, beside], axis=1) / 2**0.5
+        np.testing.assert_allclose(found[name].embedding, both, atol=1e-5, err_msg=name)
+    own = pooled(maps, features.embeddings.rationale)
+    np.testing.assert_allclose(found["rationale_alone"].embedding, own, atol=1e-5)
+    both = np.concatenate([own, average], axis=1) / 2**0.5
+    np.testing.assert_allclose(found["concat"].embedding, both, atol=1e-5)
+
+
 def test_maps_are_what_their_names_say():
     encoder, features, found = controlled()
     maps, own = feature_maps(encoder, features.dataset), features.embeddings.rationale

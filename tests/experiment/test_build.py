@@ -114,15 +114,33 @@ def test_the_weight_decay_goes_to_its_final_value(name, kind):
     assert float(falling.weight_decay) == pytest.approx(0, abs=1e-8)
 
 
+def test_a_maximum_stands_beside_the_rationale_where_backgrounds_are_swapped():
+    off = {"rationale_options": {"foregrounds": "off"}}
+    for changed, expected in (
+        ({}, "rationale_max"),
+        ({"epochs": 0}, "rationale"),  # features of another training: a maximum is scenery's, too
+        (off, "rationale"),
+        ({"rationale": "paper"}, "rationale"),
+        ({"rationale": "off"}, "average"),
+        ({"pooling": "rationale"}, "rationale"),
+        ({"rationale": "off", "pooling": "concat"}, "concat"),
+    ):
+        made = build_encoder(Settings(backbone="squeezenet", image_size=64, **changed))
+        assert made.pooling == expected, changed
+    with pytest.raises(ValueError, match="`pooling` must be auto or one of rationale"):
+        Settings(pooling="max")
+
+
 def test_a_preset_keeps_its_branch_unless_another_is_asked_for(tmp_path):
     encoder = tiny_encoder(num_detectors=2, pooling="average")
     encoder.save_to_preset(tmp_path / "preset")
     init = {"init": str(tmp_path / "preset"), "image_size": 32}
     same = build_encoder(Settings(**init, num_detectors=2))
     np.testing.assert_array_equal(same.branch.detectors.kernel, encoder.branch.detectors.kernel)
-    assert same.pooling == "rationale", "it has a rationale now"
+    assert same.pooling == "rationale_max", "it has a rationale now"
     assert build_encoder(Settings(**init, rationale="off")).pooling == "average"
-    wider = build_encoder(Settings(**init, num_detectors=4))
+    assert build_encoder(Settings(**init, pooling="concat")).pooling == "concat"
+    wider = build_encoder(Settings(**init, num_detectors=4, epochs=0))
     assert (wider.num_detectors, wider.pooling) == (4, "rationale")
     for old, new in zip(encoder.backbone.weights, wider.backbone.weights, strict=True):
         np.testing.assert_array_equal(old, new)
@@ -137,7 +155,7 @@ def test_a_checkpoint_of_another_framework(tmp_path):
     np.savez(tmp_path / "moco.npz", **tensors)
     settings = Settings(init=str(tmp_path / "moco.npz"), image_size=64)
     encoder = build_encoder(settings)
-    assert (encoder.pooling, encoder.num_detectors) == ("rationale", 1)
+    assert (encoder.pooling, encoder.num_detectors) == ("rationale_max", 1)
     for ours, its in zip(encoder.backbone.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(ours, its)
     assert backbone_name(settings) == "moco"
@@ -157,7 +175,7 @@ def test_a_checkpoint_of_timm_on_the_hub(hub, tmp_path):
     encoder = build_encoder(Settings(init="hf://org/convnext", image_size=64))
     found = np.asarray(encoder.feature_map(IMAGES)).ravel()[::EVERY]
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert (encoder.pooling, encoder.num_detectors) == ("rationale", 1)
+    assert (encoder.pooling, encoder.num_detectors) == ("rationale_max", 1)
     with pytest.raises(PresetError, match="neither a preset .* nor a model that KerasHub reads"):
         build_encoder(Settings(init="hf://org/empty", image_size=64))
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleClassifier, CommonRationaleEncoder
+from keras_cr.models.encoder import POOLINGS
 from tests.case import images, tiny_encoder
 
 
@@ -24,7 +25,7 @@ def test_plain_compile_and_fit():
     np.testing.assert_allclose(classifier.predict(x, verbose=0).sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["rationale", "average", "concat"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_logits_of_every_pooling(pooling):
     classifier = CommonRationaleClassifier(tiny_encoder(pooling=pooling), 5, activation=None)
     x, y = labelled(8)

@@ -3,16 +3,17 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleEncoder
+from keras_cr.models.encoder import POOLINGS
 from tests.case import images, tiny_backbone, tiny_encoder
 
 
-@pytest.mark.parametrize("pooling", ["rationale", "average", "concat"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_outputs(pooling, dtype):
     encoder = tiny_encoder(pooling=pooling, dtype=dtype)
     batch = images(3).astype("uint8")
     outputs = encoder.encode(batch)
-    size = 16 if pooling == "concat" else 8
+    size = 16 if pooling in ("concat", "rationale_max") else 8
     assert outputs["embedding"].shape == (3, size) == encoder.compute_output_shape((3, 32, 32, 3))
     assert outputs["average_embedding"].shape == (3, 8)
     assert outputs["rationale"].shape == (3, 4, 4)
@@ -31,7 +32,16 @@ def test_the_map_weighs_the_average_of_the_feature_map():
     assert not np.allclose(outputs["embedding"], outputs["average_embedding"], atol=1e-3)
 
 
-@pytest.mark.parametrize("pooling", ["rationale", "concat"])
+def test_a_maximum_keeps_what_a_single_place_shows():
+    outputs = {k: np.asarray(v) for k, v in tiny_encoder().encode(images()).items()}
+    both = np.asarray(tiny_encoder(pooling="rationale_max")(images()))
+    largest = outputs["feature_map"].max((1, 2))
+    largest /= np.linalg.norm(largest, axis=1, keepdims=True)
+    expected = np.concatenate([outputs["embedding"], largest], axis=1) / 2**0.5
+    np.testing.assert_allclose(both, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["rationale", "concat", "rationale_max"])
 def test_an_embedding_does_not_depend_on_its_batch(pooling):
     encoder, batch = tiny_encoder(pooling=pooling), images(7)
     together = np.asarray(encoder(batch))

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from keras_cr import CommonRationaleEncoder
+from keras_cr.models.encoder import POOLINGS
 from keras_cr.search import similarity_maps
 from keras_cr.search.places import shown
 from tests.case import images, tiny_backbone
 
 
-@pytest.mark.parametrize("pooling", ["rationale", "average", "concat"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_shares_add_up(pooling):
     encoder = CommonRationaleEncoder(
         tiny_backbone(), num_detectors=2, image_size=32, pooling=pooling, seed=0
