@@ -1,5 +1,6 @@
 """Fitting a rationale branch to given maps, on feature maps that stay as they are."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +14,7 @@ from keras_cr._replicas import refuse_scope
 from keras_cr._types import Tensor
 from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
-from keras_cr.models.feature_maps import unit_scale
+from keras_cr.models.feature_maps import MAX_MEMORY, unit_scale
 from keras_cr.models.map_file import MapFile
 
 EPOCHS, MAX_IMAGES = 16, 4096
@@ -25,6 +26,9 @@ class _Fitter(keras.Model):
 
     Its inputs are feature maps; or, where it is given all of them, positions: maps and targets are
     then picked where they lie, within the compiled step.
+
+    Args:
+        neighbouring: whether positions follow one another, so that nothing need be copied.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class _Fitter(keras.Model):
         loss,
         train_affine: bool,
         feature_maps=None,
+        neighbouring: bool = False,
     ):
         super().__init__(name="fitter")
         self.branch = branch
@@ -41,6 +46,7 @@ class _Fitter(keras.Model):
         self.fit_loss = loss
         self.train_affine = train_affine
         self.feature_maps = feature_maps
+        self.neighbouring = neighbouring
         if feature_maps is not None:
             self.targets = self.add_weight(
                 name="targets",
@@ -52,10 +58,15 @@ class _Fitter(keras.Model):
         self.built = True
 
     def call(self, x, training=False):
-        picked = x if self.feature_maps is None else ops.take(self.feature_maps, x, axis=0)
-        picked = ops.cast(picked, "float32")
+        picked = ops.cast(x if self.feature_maps is None else self._picked(x), "float32")
         picked = picked if self.scale == 1 else picked * self.scale
         return self.branch(picked, training=training)
+
+    def _picked(self, places):
+        if not self.neighbouring:
+            return ops.take(self.feature_maps, places, axis=0)
+        shape = (places.shape[0], *self.feature_maps.shape[1:])
+        return ops.slice(self.feature_maps, (places[0], 0, 0, 0), shape)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return self.fit_loss(y if y is not None else ops.take(self.targets, x, axis=0), y_pred)
@@ -76,17 +87,6 @@ class _Fitter(keras.Model):
         return [variable for variable in self.variables if id(variable) not in trained]
 
 
-class _OnExecution(keras.callbacks.Callback):
-    """Calls a function after each execution of steps, of which a fitter makes one an epoch."""
-
-    def __init__(self, function: Callable[[], None]):
-        super().__init__()
-        self.function = function
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.function()
-
-
 class BranchFit:
     """Fits a branch to maps, with Adam and a cosine schedule; compiled once for any number of fits.
 
@@ -101,6 +101,8 @@ class BranchFit:
         batch_size: images a step, at most N.
         learning_rate: at the start.
         train_affine: whether scale and offset of the branch's batch normalisation are trained.
+        max_memory: GB of a copy in float32, mixed and so quicker to train on, that TensorFlow may
+            hold beside `feature_maps`. The result is the same without one.
 
     Raises:
         ValueError: `feature_maps` have another shape, `epochs` or `batch_size` is no positive
@@ -116,6 +118,7 @@ class BranchFit:
         batch_size: int = 64,
         learning_rate: float = LEARNING_RATE,
         train_affine: bool = False,
+        max_memory: float = MAX_MEMORY,
     ) -> None:
         refuse_scope("A branch is fitted")
         self.epochs = whole_number("epochs", epochs)
@@ -123,42 +126,50 @@ class BranchFit:
         self.shape = tuple(feature_maps.shape)
         if len(self.shape) != 4:
             raise ValueError(f"`feature_maps` must be (N, h, w, C). Received shape: {self.shape}")
-        in_step = keras.backend.backend() == "tensorflow" and not isinstance(feature_maps, MapFile)
-        if in_step:
-            feature_maps = ops.convert_to_tensor(feature_maps)
         self.branch, self.feature_maps = branch, feature_maps
         self.batch_size = min(batch_size, len(feature_maps))
-        steps = len(feature_maps) // self.batch_size
-        self.scale = unit_scale(feature_maps)
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, self.epochs * steps)
-        self.optimizer = keras.optimizers.Adam(rate)
-        picked_from = feature_maps if in_step else None
-        self._fitter = _Fitter(
-            branch, self.scale, loss or RationaleFit(), train_affine, picked_from
-        )
+        self.scale, self.learning_rate = unit_scale(feature_maps), learning_rate
+        # images of one class lie side by side in data sets
+        self.mixed = np.random.default_rng(0).permutation(len(feature_maps))
+        held, copied = {}, False
+        if keras.backend.backend() == "tensorflow" and not isinstance(feature_maps, MapFile):
+            maps = ops.convert_to_tensor(feature_maps)
+            copied = 4 * math.prod(self.shape) <= max_memory * 1e9
+            if copied:
+                maps = ops.cast(ops.take(maps, self.mixed, axis=0), "float32")
+            held = {"feature_maps": maps, "neighbouring": copied}
+        self._places = np.arange(len(feature_maps)) if copied else self.mixed
+        self._fitter = _Fitter(branch, self.scale, loss or RationaleFit(), train_affine, **held)
+        self.optimizer = keras.optimizers.Adam(learning_rate)
         self.optimizer.build(self._fitter.trainable_variables)  # else a step is traced twice
-        self._fitter.compile(
-            self.optimizer,
-            jit_compile=keras.backend.backend() == "jax",
-            steps_per_execution=steps if in_step else 1,
-        )
-        self._train = self._train_in_steps if in_step else self._train_on_batches
+        self._fitter.compile(self.optimizer, jit_compile=keras.backend.backend() == "jax")
+        self._train = self._train_on_batches
+        if held:
+            self._train, self._epoch = self._train_by_epochs, _compiled_epoch(self._fitter)
 
     def to(
-        self, targets: Tensor, seed: int = 0, on_epoch: Callable[[], None] | None = None
+        self,
+        targets: Tensor,
+        seed: int = 0,
+        on_epoch: Callable[[], None] | None = None,
+        epochs: int | None = None,
     ) -> float:
         """Trains the branch, from the weights it has, to predict `targets`.
 
+        A batch is of images that follow one another, in an order that is mixed once: where in it
+        the batches of an epoch begin, and which of them comes first, is drawn for each epoch.
+
         Args:
             targets: (N, h, w), an array or a tensor, 0 or more.
-            seed: of the order of the images.
+            seed: of what is drawn.
             on_epoch: called after each epoch.
+            epochs: passes over the images, where they are others than in general.
 
         Returns:
             The mean loss of the last epoch's steps.
 
         Raises:
-            ValueError: `targets` have another shape.
+            ValueError: `targets` have another shape, or `epochs` is no positive integer.
         """
         targets = ops.convert_to_numpy(targets).astype("float32", copy=False)
         if targets.shape != self.shape[:3]:
@@ -166,42 +177,64 @@ class BranchFit:
                 "`feature_maps` and `targets` must be (N, h, w, C) and (N, h, w); received "
                 f"{self.shape}, {targets.shape}."
             )
+        epochs = self.epochs if epochs is None else whole_number("epochs", epochs)
         for variable in self.optimizer.variables:  # steps and moments of an earlier fit
             variable.assign(ops.zeros(variable.shape, variable.dtype))
         rng, batch_size = np.random.default_rng(seed), self.batch_size
-        used = self.shape[0] // batch_size * batch_size
-        orders = [rng.permutation(self.shape[0])[:used] for _ in range(self.epochs)]
-        loss = self._train(orders, targets, on_epoch)
+        steps, left = divmod(self.shape[0], batch_size)
+        firsts = [
+            rng.integers(left + 1) + batch_size * rng.permutation(steps) for _ in range(epochs)
+        ]
+        orders = self._places[np.array(firsts)[..., None] + np.arange(batch_size)]
+        through = np.arange(epochs * steps).reshape(epochs, steps) / (epochs * steps)
+        rates = (self.learning_rate * (1 + np.cos(np.pi * through)) / 2).astype("float32")
+        loss = self._train(orders, rates, targets, on_epoch or (lambda: None))
         if self.scale != 1:
             kernel = self.branch.detectors.kernel
             kernel.assign(kernel * self.scale)
         return loss
 
-    def _train_in_steps(self, orders, targets, on_epoch) -> float:
-        """Within Keras' compiled execution, an epoch each, which picks the maps."""
-        self._fitter.targets.assign(targets)
-        told = [] if on_epoch is None else [_OnExecution(on_epoch)]
-        options = {"batch_size": self.batch_size, "shuffle": False, "verbose": 0}
-        for several in filter(None, (orders[:-1], orders[-1:])):  # the last for its loss
-            fit = self._fitter.fit(np.concatenate(several), **options, callbacks=told)
-        return float(fit.history["loss"][-1])
+    def _train_by_epochs(self, orders, rates, targets, on_epoch) -> float:
+        """An epoch is one compiled loop, which picks the maps of its steps where they lie."""
+        self._fitter.targets.assign(targets[self.mixed] if self._fitter.neighbouring else targets)
+        for order, rate in zip(orders, rates, strict=True):
+            self._fitter.reset_metrics()
+            loss = self._epoch(ops.convert_to_tensor(order), ops.convert_to_tensor(rate))
+            on_epoch()
+        return float(loss)
 
-    def _train_on_batches(self, orders, targets, on_epoch) -> float:
+    def _train_on_batches(self, orders, rates, targets, on_epoch) -> float:
         """Step by step; the next batch of maps is read meanwhile."""
-        steps = [
-            rows for order in orders for rows in np.split(order, len(order) // self.batch_size)
-        ]
-        number, losses = len(steps) // self.epochs, []
+        steps, number, losses = list(np.concatenate(orders)), len(orders[0]), []
         with ThreadPoolExecutor(1) as reader:
             reading = reader.submit(self.feature_maps.__getitem__, steps[0])
-            for step, rows in enumerate(steps, 1):
+            for step, (rows, rate) in enumerate(zip(steps, rates.flat, strict=True), 1):
                 maps = reading.result()
                 if step < len(steps):
                     reading = reader.submit(self.feature_maps.__getitem__, steps[step])
+                self.optimizer.learning_rate = float(rate)
                 losses.append(self._fitter.train_on_batch(maps, targets[rows]))
-                if on_epoch is not None and step % number == 0:
+                if step % number == 0:
                     on_epoch()
         return float(np.mean(losses[-number:]))
+
+
+def _compiled_epoch(fitter: _Fitter) -> Callable:
+    """The fitter's steps on positions `(steps, B)`, each at its rate; returns their mean loss.
+
+    Keras' own execution of several steps traces a step twice and asks a data set for each batch.
+    """
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def epoch(order, rates):
+        def step(number, loss):
+            fitter.optimizer.learning_rate.assign(rates[number])
+            return number + 1, fitter.train_step((order[number],))["loss"]
+
+        return tf.while_loop(lambda number, _: number < rates.shape[0], step, (0, 0.0))[1]
+
+    return epoch
 
 
 def fit_branch(
