@@ -1,11 +1,16 @@
 """Something done around the import of another package, whoever imports it and when."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # as type checkers know it without `typing`, which takes milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 
 def around_import(name: str, context: Callable[[], AbstractContextManager]) -> None:

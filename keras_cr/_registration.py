@@ -5,16 +5,20 @@ means importing its module, and TensorFlow with it. So Keras is given stand-ins:
 import the real one when Keras asks them to build something. The real class takes its stand-in's
 place when its module is imported, for whatever reason.
 
-If Keras is not imported yet, the stand-ins wait until it is: `import keras_cr` costs nothing.
+If Keras is not imported yet, the stand-ins wait until it is: `import keras_cr` costs nothing. So
+neither this module nor `_imports` imports `typing` or `contextlib`, half of that cost, to run.
 """
 
-import contextlib
+from __future__ import annotations
+
 import importlib
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 from keras_cr._imports import around_import
+
+TYPE_CHECKING = False  # as type checkers know it without `typing`
+if TYPE_CHECKING:
+    from typing import Any
 
 PACKAGE = "keras_cr"
 CLASSES = {  # every registered class and the module that registers it
@@ -77,13 +81,18 @@ def register_stand_ins() -> None:
     if "keras" in sys.modules:
         _register()
     else:
-        around_import("keras", _registering)
+        around_import("keras", _Registering)
 
 
-@contextlib.contextmanager
-def _registering() -> Iterator[None]:
-    yield
-    _register()
+class _Registering:
+    """Registers when what is done inside has succeeded."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, error: type | None, *_: object) -> None:
+        if error is None:
+            _register()
 
 
 def _register() -> None:
