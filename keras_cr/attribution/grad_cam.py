@@ -21,7 +21,8 @@ def grad_cam(
 
     Args:
         feature_map: shape `(B, H, W, C)`.
-        gradients: the loss' gradient by the feature map, the same shape.
+        gradients: the loss' gradient by the feature map, the same shape, or `(B, 1, 1, C)` where
+            it is the same at all places.
         form: `"elementwise"` or `"channel"`.
         sign: `1` keeps the places whose growth raises the loss, `-1` those whose growth lowers it.
 
@@ -39,7 +40,11 @@ def grad_cam(
         gradients = ops.mean(gradients, axis=(1, 2), keepdims=True)
     elif form != "elementwise":
         raise ValueError(f"`form` must be 'elementwise' or 'channel'. Received: form={form!r}")
-    return ops.relu(sign * ops.sum(feature_map * gradients, axis=-1))
+    if tuple(gradients.shape[1:3]) == (1, 1):  # a product of matrices, without the map's copy
+        scores = ops.einsum("bhwc,bc->bhw", feature_map, gradients[:, 0, 0, :])
+    else:
+        scores = ops.sum(feature_map * gradients, axis=-1)
+    return ops.relu(sign * scores)
 
 
 def grad_cam_from_loss(

@@ -33,7 +33,7 @@ from keras_cr.cli._preset_output import add_preset_output, check_preset_output, 
 if TYPE_CHECKING:
     from keras_cr.data import FineGrainedDataset
 
-ROUNDS, EPOCHS, MAX_IMAGES = 4, 16, 4096  # the library's, which can't be imported for --help
+ROUNDS, EPOCHS, MAX_IMAGES = 4, None, 4096  # the library's, which can't be imported for --help
 MEASURES = ("fit_loss", "agreement", "center_agreement")
 
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--num-detectors", None, "detectors of the branch (default: the preset's, else 1)"),
         ("--max-images", MAX_IMAGES, "draw so many of more images"),
         ("--rounds", ROUNDS, "how often neighbours are looked for"),
-        ("--epochs", EPOCHS, "passes over the images in a round"),
+        ("--epochs", EPOCHS, "passes over the images in a round (default: 16 over all rounds)"),
     ):
         shown = what if default is None else f"{what} (default: {default})"
         parser.add_argument(flag, type=positive, default=default, metavar="N", help=shown)

@@ -14,7 +14,7 @@ from keras_cr.models.map_file import MapFile
 from keras_cr.models.on_replicas import EncoderModel
 
 MAX_MEMORY = 1.0  # GB
-_IMAGES, _NUMBERS = 256, 2**25  # that are worked on at once
+_IMAGES, _NUMBERS = 512, 2**25  # that are worked on at once
 LARGEST = 65504.0  # of float16
 SMALLEST = 2.0**-8  # below it float16 begins to lose digits of what is smaller still
 
@@ -64,14 +64,17 @@ class HeldMaps:
             ValueError: a number in them is not finite.
             OSError: the disk is full.
         """
-        finite = ops.convert_to_numpy(ops.all(ops.isfinite(maps), axis=(1, 2, 3)))
-        if not finite.all():
+        if keras.backend.standardize_dtype(maps.dtype) != "float32":
+            maps = ops.cast(maps, "float32")
+        array = ops.convert_to_numpy(maps)
+        largest = float(max(array.max(), -array.min()))  # NaN where one is in them
+        if not math.isfinite(largest):
+            finite = np.isfinite(array).all(axis=(1, 2, 3))
             raise ValueError(
                 "The encoder's feature maps must be finite; received NaN or infinity for the image "
                 f"at position {self._count + int(finite.argmin())}. Check the backbone's weights, "
                 "or compute in float32 (dtype='float32') where float16 overflows."
             )
-        largest = float(ops.max(ops.abs(ops.cast(maps, "float32"))))
         self._largest = max(self._largest, largest)
         dtype = "float16" if _halves(largest) else "float32"
         part = ops.cast(maps, dtype)

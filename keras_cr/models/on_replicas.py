@@ -29,4 +29,15 @@ class EncoderModel(keras.Model):
             self.jit_compile = False  # XLA on CPU: seconds of compilation, no speed
 
     def predict_on_batch(self, x: Tensor) -> Any:
+        if keras.backend.backend() == "tensorflow" and not self.predict_function:
+            self._trace(x)
         return predict_on_batch(self, super().predict_on_batch, x)
+
+    def _trace(self, x):
+        """For any number of images: Keras would trace once more for a smaller last batch."""
+        import tensorflow as tf
+
+        self.make_predict_function()
+        if number_of(self) == 1 and not self.run_eagerly:
+            spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
+            self.predict_function.get_concrete_function([(spec,)])

@@ -128,16 +128,17 @@ class BranchFit:
             raise ValueError(f"`feature_maps` must be (N, h, w, C). Received shape: {self.shape}")
         self.branch, self.feature_maps = branch, feature_maps
         self.batch_size = min(batch_size, len(feature_maps))
-        self.scale, self.learning_rate = unit_scale(feature_maps), learning_rate
+        self.learning_rate = learning_rate
         # images of one class lie side by side in data sets
         self.mixed = np.random.default_rng(0).permutation(len(feature_maps))
-        held, copied = {}, False
+        maps, held, copied = feature_maps, {}, False
         if keras.backend.backend() == "tensorflow" and not isinstance(feature_maps, MapFile):
             maps = ops.convert_to_tensor(feature_maps)
             copied = 4 * math.prod(self.shape) <= max_memory * 1e9
             if copied:
                 maps = ops.cast(ops.take(maps, self.mixed, axis=0), "float32")
             held = {"feature_maps": maps, "neighbouring": copied}
+        self.scale = unit_scale(maps)
         self._places = np.arange(len(feature_maps)) if copied else self.mixed
         self._fitter = _Fitter(branch, self.scale, loss or RationaleFit(), train_affine, **held)
         self.optimizer = keras.optimizers.Adam(learning_rate)
@@ -148,11 +149,7 @@ class BranchFit:
             self._train, self._epoch = self._train_by_epochs, _compiled_epoch(self._fitter)
 
     def to(
-        self,
-        targets: Tensor,
-        seed: int = 0,
-        on_epoch: Callable[[], None] | None = None,
-        epochs: int | None = None,
+        self, targets: Tensor, seed: int = 0, on_epoch: Callable[[], None] | None = None
     ) -> float:
         """Trains the branch, from the weights it has, to predict `targets`.
 
@@ -163,13 +160,12 @@ class BranchFit:
             targets: (N, h, w), an array or a tensor, 0 or more.
             seed: of what is drawn.
             on_epoch: called after each epoch.
-            epochs: passes over the images, where they are others than in general.
 
         Returns:
             The mean loss of the last epoch's steps.
 
         Raises:
-            ValueError: `targets` have another shape, or `epochs` is no positive integer.
+            ValueError: `targets` have another shape.
         """
         targets = ops.convert_to_numpy(targets).astype("float32", copy=False)
         if targets.shape != self.shape[:3]:
@@ -177,10 +173,9 @@ class BranchFit:
                 "`feature_maps` and `targets` must be (N, h, w, C) and (N, h, w); received "
                 f"{self.shape}, {targets.shape}."
             )
-        epochs = self.epochs if epochs is None else whole_number("epochs", epochs)
         for variable in self.optimizer.variables:  # steps and moments of an earlier fit
             variable.assign(ops.zeros(variable.shape, variable.dtype))
-        rng, batch_size = np.random.default_rng(seed), self.batch_size
+        rng, epochs, batch_size = np.random.default_rng(seed), self.epochs, self.batch_size
         steps, left = divmod(self.shape[0], batch_size)
         firsts = [
             rng.integers(left + 1) + batch_size * rng.permutation(steps) for _ in range(epochs)

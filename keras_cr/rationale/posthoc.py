@@ -30,7 +30,7 @@ from keras_cr.rationale.neighbours import NeighbourBank
 
 ROUNDS = 4
 UNRELATED = 0.05  # an agreement below which a map does not follow its target
-_COMPARED = 256  # images at once, over which the slope of backgrounds is taken
+_COMPARED = 2**21  # similarities at once, over which the slope of backgrounds is taken
 DEFAULT = Rationale()
 
 
@@ -39,7 +39,7 @@ def fit_rationale(
     images: np.ndarray | Iterable,
     rationale: Rationale = DEFAULT,
     rounds: int = ROUNDS,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     batch_size: int = 64,
     learning_rate: float = LEARNING_RATE,
     max_images: int = MAX_IMAGES,
@@ -52,8 +52,8 @@ def fit_rationale(
 
     Feature maps are computed once. In each round the images are embedded (plain averages at first,
     then weighted by the last round's maps), the GradCAM of an InfoNCE with the nearest other images
-    as the positive is taken for every image, and a fresh branch is fitted to it. The backbone and
-    its statistics are not touched, labels are not used.
+    as the positive is taken for every image, and a branch, fresh at first, is fitted to it. The
+    backbone and its statistics are not touched, labels are not used.
 
     Args:
         encoder: of any origin; its branch is replaced, all else stays.
@@ -64,7 +64,8 @@ def fit_rationale(
         rationale: which target; of its choices those that concern training beside an objective
             (`weight`, `bank_size`, `warmup`, `images`, `foregrounds`) play no part.
         rounds: how often neighbours are looked for.
-        epochs: passes of each round's fit.
+        epochs: passes of each round's fit, which goes on from the last one's; by default 16 over
+            all rounds.
         batch_size: images at a time.
         learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
         max_images: no more than the first so many are used. Their feature maps are kept in half
@@ -108,7 +109,8 @@ def fit_rationale(
     check_frozen(rationale)
     positives = rationale.positives
     learning_rate = positive_number("learning_rate", learning_rate)
-    rounds, epochs = whole_number("rounds", rounds), whole_number("epochs", epochs)
+    rounds = whole_number("rounds", rounds)
+    epochs = -(-EPOCHS // rounds) if epochs is None else whole_number("epochs", epochs)
     batch_size = whole_number("batch_size", batch_size)
     max_images = whole_number("max_images", max_images)
     seed = whole_number("seed", seed, least=0)
@@ -141,6 +143,7 @@ def fit_rationale(
         batch_size,
         learning_rate * rationale.lr_multiplier,
         rationale.train_affine,
+        max_memory,
     )
 
     def embed(maps, weights):
@@ -156,7 +159,6 @@ def fit_rationale(
             embeddings = _in_chunks(embed, mirrored, mirrored_weights)
             other = _explain(bank, mirrored, embeddings, rationale)[1]
             target = (target + other[:, :, ::-1]) / 2
-        branch.set_weights(fresh_branch(encoder.branch, seed + number).get_weights())
         loss = fit.to(target, seed + number, progress.advance)
         before, weights = weights, _in_chunks(branch, maps)
         if mirrored is not None:
@@ -282,8 +284,8 @@ def _in_chunks(function: Callable, maps, *others, axis: int = 0) -> np.ndarray:
 def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, np.ndarray]:
     """GradCAM and target of every image's comparison with its neighbours: (N, h, w)."""
     gradients = []
-    for start in range(0, len(embeddings), _COMPARED):
-        rows = np.arange(len(embeddings))[start : start + _COMPARED]
+    images = np.arange(len(embeddings))
+    for rows in np.array_split(images, -(-(len(images) ** 2) // _COMPARED)):
         gradients.append(ops.convert_to_numpy(bank.gradient(embeddings[rows], rows)))
 
     def explained(maps, gradients):

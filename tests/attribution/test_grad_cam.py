@@ -24,6 +24,14 @@ def test_both_forms(sign):
     )
 
 
+@pytest.mark.parametrize("form", ["elementwise", "channel"])
+def test_a_gradient_that_is_the_same_at_all_places(form):
+    phi, gradients = arrays()
+    same = gradients[:, :1, :1]
+    expected = grad_cam(phi, np.broadcast_to(same, phi.shape), form=form)
+    np.testing.assert_allclose(grad_cam(phi, same, form=form), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("jit_compile", [None, False, True])
 def test_of_a_loss_in_graph(jit_compile):
     phi, kernel = arrays()[0], np.arange(5, dtype="float32")

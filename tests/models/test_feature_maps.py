@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cr.models.feature_maps import HeldMaps, unit_scale
+from keras_cr.models.feature_maps import FeatureMaps, HeldMaps, unit_scale
+from tests.case import images, tiny_encoder
 
 
 def maps(scale=1.0, number=3):
@@ -19,6 +20,13 @@ def held(*parts):
     for part in parts:
         collected.add(part)
     return collected.all()
+
+
+def test_a_smaller_last_batch_is_not_traced_anew():
+    model = FeatureMaps(tiny_encoder())
+    found = [model.predict_on_batch(images(count)) for count in (4, 3)]
+    assert model.predict_function.experimental_get_tracing_count() == 1
+    np.testing.assert_allclose(found[1], model.encoder.feature_map(images(3)), atol=1e-5)
 
 
 def test_ordinary_maps_are_halved():

@@ -48,9 +48,12 @@ def test_steps_on_batches_are_those_of_the_compiled_execution():
     maps, targets = data()
     file = MapFile()
     file.write(maps)
-    options = {"epochs": 3, "batch_size": 16, "learning_rate": 0.05, "train_affine": True}
-    compiled, stepped = branch(), branch()
+    options = {"epochs": 3, "batch_size": 15, "learning_rate": 0.05, "train_affine": True}
+    compiled, uncopied, stepped = branch(), branch(), branch()
     loss = fit_branch(compiled, maps, targets, **options)
+    same = fit_branch(uncopied, maps, targets, **options, max_memory=1e-9)
+    assert same == pytest.approx(loss, abs=1e-6)
     assert fit_branch(stepped, file, targets, **options) == pytest.approx(loss, abs=1e-6)
-    for one, other in zip(compiled.get_weights(), stepped.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    for others in (uncopied, stepped):
+        for one, other in zip(compiled.get_weights(), others.get_weights(), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 from keras_cr import CommonRationaleEncoder
 from keras_cr.attribution import center_prior
 from keras_cr.pretraining import MoCo, Neighbours, Rationale, fit_rationale
+from keras_cr.rationale.branch_fit import BranchFit
 from keras_cr.rationale.neighbours import NeighbourBank
 from tests.pretraining.objectives.test_moco import SMALL, batch, moco
 
@@ -132,6 +134,34 @@ def test_fit_rationale_finds_what_images_share():
     same = fit_rationale(again, batches, **options)
     for row, other in zip(same, history, strict=True):  # batches and an array: the same images
         assert row == pytest.approx(other, rel=1e-2)
+
+
+def test_a_round_goes_on_from_the_last(monkeypatch):
+    kernels, fit = [], BranchFit.to
+
+    def watched(self, *given):
+        kernels.append(np.array(self.branch.detectors.kernel))
+        loss = fit(self, *given)
+        kernels.append(np.array(self.branch.detectors.kernel))
+        return loss
+
+    monkeypatch.setattr(BranchFit, "to", watched)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        fit_rationale(color_encoder(), squares(40)[0], rounds=2, epochs=1)
+    first, fitted, second, _ = kernels
+    np.testing.assert_array_equal(second, fitted)
+    assert np.abs(fitted - first).max() > 1e-3
+
+
+def test_by_default_all_rounds_have_sixteen_epochs(monkeypatch):
+    epochs = []
+    monkeypatch.setattr(BranchFit, "to", lambda self, *_: epochs.append(self.epochs) or 0.0)
+    for rounds in (1, 4, 5):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            fit_rationale(color_encoder(), squares(40)[0], rounds=rounds)
+    assert epochs == [16] + 4 * [4] + 5 * [4]
 
 
 def test_fit_rationale_leaves_the_backbone_alone():
