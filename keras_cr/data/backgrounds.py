@@ -162,7 +162,7 @@ def swaps(
             if swap.filling == "mean":
                 other = _mean(crop, 1 - share)
             else:
-                other = window(tf.gather(donors, donor), corners, crop.shape[0])
+                other = _part(donors, donor, corners, crop.shape[0])
             return other + share * (crop - other)
 
         def change(number):
@@ -176,24 +176,41 @@ def swaps(
 
 
 def window(framed: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
-    """A part of an image, enlarged or made smaller by bilinear interpolation.
+    """A part of a map, enlarged or made smaller by bilinear interpolation.
 
     Args:
-        framed: (H + 2, W + 2, C), the image with its outermost pixels once more around it.
-        corners: Top, left, bottom and right of the part, as fractions of the image.
+        framed: (H + 2, W + 2, 1), the map with its outermost places once more around it.
+        corners: Top, left, bottom and right of the part, as fractions of the map.
         size: Side of the result.
 
     Returns:
-        (size, size, C) float32.
+        (size, size, 1) float32.
     """
-    height, width, half = framed.shape[0] - 2, framed.shape[1] - 2, 1 / (2 * size)
-    # Pixels lie in the middle of what they stand for; tf.image counts from the first to the last.
-    near = np.diag([height / (height + 1), width / (width + 1)])
-    middles = np.block([[(1 - half) * near, half * near], [half * near, (1 - half) * near]])
-    offset = np.tile([0.5 / (height + 1), 0.5 / (width + 1)], 2)
-    places = tf.linalg.matvec(tf.constant(middles, tf.float32), corners)
-    places += tf.constant(offset, tf.float32)
-    return tf.image.crop_and_resize(framed[None], places[None], [0], [size, size])[0]
+    rows, columns = (
+        _interpolation(corners[axis], corners[axis + 2], size, framed.shape[axis] - 2)
+        for axis in (0, 1)
+    )
+    # Two products of matrices take half the time of tf.image.crop_and_resize.
+    part = tf.matmul(rows, tf.cast(framed[..., 0], tf.float32))
+    return tf.matmul(part, columns, transpose_b=True)[..., None]
+
+
+def _interpolation(low: tf.Tensor, high: tf.Tensor, size: int, side: int) -> tf.Tensor:
+    """(size, side + 2): what each of the framed places counts for each pixel of the part."""
+    # Pixels lie in the middle of what they stand for.
+    middles = tf.constant((np.arange(size) + 0.5) / size, tf.float32)
+    places = 0.5 + side * (low + (high - low) * middles)
+    return tf.nn.relu(1 - tf.abs(places[:, None] - tf.range(side + 2, dtype=tf.float32)))
+
+
+def _part(donors: tf.Tensor, donor: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
+    """A donor's part, on whole pixels of its own, as a crop's are: (size, size, 3) float32."""
+    side = donors.shape[1]
+    first = tf.minimum(tf.cast(tf.round(side * corners[:2]), tf.int32), side - 1)
+    sides = tf.maximum(tf.cast(tf.round(side * corners[2:]), tf.int32) - first, 1)
+    begin = [donor, first[0], first[1], 0]
+    part = tf.image.resize(tf.slice(donors, begin, [1, sides[0], sides[1], 3]), (size, size))
+    return tf.ensure_shape(part[0], (size, size, 3))
 
 
 def _mean(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -212,7 +229,7 @@ def _alphas(swap: BackgroundSwap) -> np.ndarray:
 
 
 def _donors(swap, alphas, dataset, rows: np.ndarray, read, image_size: int) -> np.ndarray:
-    """(M, S + 2, S + 2, 3) uint8: images as squares, framed, without their objects if wanted."""
+    """(M, S, S, 3) uint8: images as squares, without their objects if wanted."""
     with tf.device("CPU:0"):
         positions = tf.constant(rows)
 
@@ -222,8 +239,7 @@ def _donors(swap, alphas, dataset, rows: np.ndarray, read, image_size: int) -> n
             alpha = tf.gather(alphas, positions[number])
             alpha = window(alpha, tf.constant([0.0, 0.0, 1.0, 1.0]), image_size) / 255
             image += alpha * (_mean(image, 1 - alpha) - image)
-        framed = tf.pad(image, [[1, 1], [1, 1], [0, 0]], "SYMMETRIC")
-        return tf.cast(tf.round(framed), tf.uint8)
+        return tf.cast(tf.round(image), tf.uint8)
 
     return np.concatenate(list(in_batches(rows, donor, 64).as_numpy_iterator()))
 
