@@ -14,6 +14,7 @@ from keras_cr.evaluation._checks import (
 )
 
 KS = (1, 2, 4, 5, 8)
+_FEW = 32  # equal similarities of a row, beyond which it is ranked with indices at once
 
 
 def retrieval(
@@ -145,24 +146,34 @@ def _ranks(similarity: np.ndarray, found: np.ndarray, starts: np.ndarray) -> np.
     """The ranks of some columns of every row, the most similar 0, in ascending order a row.
 
     Sorting the similarities alone and looking up those that matter costs half of sorting keys that
-    carry their index. Where one that matters is equal to another, the row is ranked with indices.
+    carry their index. One that matters and is equal to others is looked for among these by index.
 
     Args:
         similarity: (chunk, N), without NaN.
         found: columns, those of the first row first.
         starts: (chunk,), where in `found` each row's begin.
     """
-    ordered = np.sort(similarity, axis=1)
     count, ranks = similarity.shape[1], np.empty(len(found), "int64")
-    for row, (start, end) in enumerate(zip(starts, [*starts[1:], len(found)], strict=True)):
-        columns = found[start:end]
-        values = similarity[row, columns]
-        above = np.searchsorted(ordered[row], values, side="right")
-        if (above - np.searchsorted(ordered[row], values, side="left") > 1).any():
-            every = np.empty(count, "int64")
-            every[np.argsort(-similarity[row], kind="stable")] = np.arange(count)
-            ranks[start:end] = every[columns]
-        else:
-            ranks[start:end] = count - above
-        ranks[start:end].sort()
+    for own, start, end in zip(similarity, starts, [*starts[1:], len(found)], strict=True):
+        ordered, columns = np.sort(own), found[start:end]
+        columns = columns[np.argsort(own[columns])]  # the next is then found near the last
+        values = own[columns]
+        upto = np.searchsorted(ordered, values, side="right")
+        rank = count - upto
+        equal = (upto > 1) & (ordered[np.maximum(upto - 2, 0)] == values)
+        if equal.any():
+            rank = _by_index(own, columns, values, rank, np.unique(values[equal]))
+        ranks[start:end] = np.sort(rank)
     return ranks
+
+
+def _by_index(own, columns, values, rank, tied) -> np.ndarray:
+    """The ranks of a row's columns, given those that all columns of a `tied` value share."""
+    if len(tied) > _FEW:
+        every = np.empty(len(own), "int64")
+        every[np.argsort(-own, kind="stable")] = np.arange(len(own))
+        return every[columns]
+    for value in tied:
+        mine = values == value
+        rank[mine] += np.searchsorted(np.flatnonzero(own == value), columns[mine])
+    return rank

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
@@ -111,6 +113,21 @@ def test_ties_are_ranked_by_index():
     # rankings: 0 -> 1, 2, 3; 1 -> 0, ...; 2 -> 0, 1, 3; 3 -> 0, 1, 2
     assert metrics["rank1"] == 0.5
     assert metrics["map"] == pytest.approx((1 + 1 + 1 / 3 + 1 / 3) / 4)
+
+
+@pytest.mark.parametrize("few", [0, 32])
+def test_few_and_many_ties_are_ranked_alike(few, monkeypatch):
+    module = sys.modules["keras_cr.evaluation.retrieval"]  # the package's is the function
+    monkeypatch.setattr(module, "_FEW", few)
+    directions, labels = data(200, channels=4, classes=4)
+    signs = np.sign(directions)  # whose similarities are quarters, to the last digit
+    found, similarity = retrieval_per_query(signs, labels), signs @ signs.T / 4
+    for row in range(0, 200, 7):
+        others = np.delete(np.arange(200), row)
+        order = others[np.lexsort((others, -similarity[row, others]))]
+        hits = np.flatnonzero(labels[order] == labels[row])
+        expected = np.mean((np.arange(len(hits)) + 1) / (hits + 1))
+        assert found["map"][row] == pytest.approx(expected, abs=1e-6)
 
 
 def test_negative_zero_and_positive_similarities_are_in_order():
