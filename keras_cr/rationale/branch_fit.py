@@ -138,7 +138,7 @@ class BranchFit:
             if copied:
                 maps = ops.cast(ops.take(maps, self.mixed, axis=0), "float32")
             held = {"feature_maps": maps, "neighbouring": copied}
-        self.scale = unit_scale(maps)
+        self.scale, self._scaled = unit_scale(maps), False
         self._places = np.arange(len(feature_maps)) if copied else self.mixed
         self._fitter = _Fitter(branch, self.scale, loss or RationaleFit(), train_affine, **held)
         self.optimizer = keras.optimizers.Adam(learning_rate)
@@ -152,6 +152,8 @@ class BranchFit:
         self, targets: Tensor, seed: int = 0, on_epoch: Callable[[], None] | None = None
     ) -> float:
         """Trains the branch, from the weights it has, to predict `targets`.
+
+        Before another fit they must be those that the last one left.
 
         A batch is of images that follow one another, in an order that is mixed once: where in it
         the batches of an epoch begin, and which of them comes first, is drawn for each epoch.
@@ -183,10 +185,13 @@ class BranchFit:
         orders = self._places[np.array(firsts)[..., None] + np.arange(batch_size)]
         through = np.arange(epochs * steps).reshape(epochs, steps) / (epochs * steps)
         rates = (self.learning_rate * (1 + np.cos(np.pi * through)) / 2).astype("float32")
+        kernel = self.branch.detectors.kernel
+        if self._scaled:  # by an earlier fit, from which this one goes on
+            kernel.assign(kernel / self.scale)
         loss = self._train(orders, rates, targets, on_epoch or (lambda: None))
         if self.scale != 1:
-            kernel = self.branch.detectors.kernel
             kernel.assign(kernel * self.scale)
+            self._scaled = True
         return loss
 
     def _train_by_epochs(self, orders, rates, targets, on_epoch) -> float:

@@ -72,7 +72,8 @@ def fit_rationale(
             precision: 0.2 MB an image for a ResNet-50 at 224 pixels, twice that with
             `Neighbours(mirror=True)`, and twice as much where they leave float16's range.
         max_memory: GB of feature maps that are held in memory. Where there are more, all of them
-            lie in a temporary file (in TMPDIR), which goes when the fit ends, however it ends.
+            lie in a temporary file (in TMPDIR), which goes when the fit ends, however it ends. A
+            copy in single precision may take as much beside them, under TensorFlow.
         seed: of the branches' weights and the order of the images.
         on_round: called after each round with its number, from 1, and what is returned for it.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
