@@ -1,10 +1,18 @@
-"""Imports go one way: a room of the package uses only what is below it, and no circle closes."""
+"""Imports go one way: a room of the package uses only what is below it, and no circle closes.
+
+And no file is too large to be kept.
+"""
 
 import ast
 import collections
 import graphlib
 import pathlib
+import shutil
+import subprocess
 
+import pytest
+
+LARGEST = 5_000_000  # bytes of a file in the repository
 PACKAGE = pathlib.Path(__file__).parents[1] / "keras_cr"
 STOREYS = (  # from the top; rooms of one storey don't use each other
     ("cli",),
@@ -65,3 +73,14 @@ def test_no_circle_closes():
     graph = {name: others - {name} for name, others in imports().items() if room(name) in OF}
     order = list(graphlib.TopologicalSorter(graph).static_order())
     assert set(order) >= set(graph)
+
+
+def test_no_file_is_too_large_for_the_repository():
+    root = PACKAGE.parent
+    if not ((root / ".git").exists() and shutil.which("git")):
+        pytest.skip("needs a git checkout, and git")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True)
+    paths = [root / name for name in listed.stdout.decode().split("\0") if name]
+    assert len(paths) > 100
+    sizes = {str(path): path.stat().st_size for path in paths if path.is_file()}
+    assert {path: size for path, size in sizes.items() if size > LARGEST} == {}

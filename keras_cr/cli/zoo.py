@@ -16,7 +16,7 @@ from keras_cr.experiment.ending import exit_with, in_one_line
 from keras_cr.experiment.flags import settings_parser
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import PresetError, cards, load_preset, publish
-from keras_cr.presets.manifest import FILES, Located, fingerprint, read_manifest
+from keras_cr.presets.manifest import Located, fingerprint, names_of, read_manifest
 from keras_cr.presets.publish import check_writable
 from keras_cr.presets.register import register
 from keras_cr.presets.registry import Card, own_cards_folder
@@ -62,7 +62,8 @@ class Zoo:
         preset = self.verified(folder)
         if self.organisation is None:
             return "was there" if made else "made"
-        files = {name: fingerprint(preset / name) for name in FILES}
+        names = names_of(read_manifest(Located(preset, f"Preset {str(preset)!r}")))
+        files = {name: fingerprint(preset / name) for name in names}
         if card.pinned and {name: dict(pin) for name, pin in card.files.items()} == files:
             return "was published"
         published = publish(preset, self.handle(card), card=card, tag=self.tag)

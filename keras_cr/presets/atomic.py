@@ -22,11 +22,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keras_cr.presets.errors import PresetError, brief, shown
-from keras_cr.presets.manifest import CONFIG, MANIFEST, WEIGHTS
+from keras_cr.presets.manifest import CONFIG, MANIFEST, WEIGHTS, is_weights
 
 _MOVING = ".keras-cr.moving"
 _NEW = re.compile(r"\.keras-cr\.new-([0-9a-f]{16})-[0-9a-f]{8}")
-_ORDER = (WEIGHTS, CONFIG, MANIFEST)  # the weights first: most likely to be open elsewhere
 _STALE_SECONDS = 24 * 3600
 _ATTEMPTS = 100
 _LOOKS = 3
@@ -159,18 +158,27 @@ def _move_up(folder: Path) -> None:
     if not is_moving(folder):
         return
     moving = folder / _MOVING
-    for name in _ORDER:
+    for name in _ordered(moving):
         with contextlib.suppress(FileNotFoundError):  # moved already
             os.replace(moving / name, folder / name)
     with contextlib.suppress(OSError):  # removed already, or the next writer's
         moving.rmdir()
 
 
+def _ordered(moving: Path) -> list[str]:
+    """The files to move. The weights first: they are the most likely to be open elsewhere."""
+    try:
+        more = sorted({path.name for path in moving.iterdir() if is_weights(path.name)} - {WEIGHTS})
+    except OSError:  # moved already
+        more = []
+    return [WEIGHTS, *more, CONFIG, MANIFEST]
+
+
 def stuck(folder: Path) -> str | None:
     """The folder in which files are that no writer has left, and that no move takes away."""
     moving = folder / _MOVING
     try:
-        strange = [path for path in moving.iterdir() if path.name not in _ORDER]
+        strange = {path.name for path in moving.iterdir()} - {*_ordered(moving)}
     except OSError:
         return None
     return str(moving) if is_moving(folder) and strange else None
@@ -183,7 +191,7 @@ def _finish(new: Path, folder: Path) -> None:
         _move_up(folder)
     except OSError:
         with contextlib.suppress(OSError):
-            if (moving / _ORDER[0]).exists():
+            if (moving / WEIGHTS).exists():
                 os.rename(moving, new)
         raise
     _sync_folder(folder)

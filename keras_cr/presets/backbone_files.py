@@ -18,9 +18,10 @@ from keras_cr.presets.fingerprints import fingerprint, is_sha256
 from keras_cr.presets.locate import locate
 from keras_cr.presets.manifest import (
     CONFIG,
-    FILES,
     MANIFEST,
+    PATTERNS,
     Located,
+    names_of,
     read_manifest,
     read_object,
 )
@@ -79,7 +80,7 @@ def find(handle: str | os.PathLike, revision: str | None, options: dict[str, Any
                 wrong = "takes no revision" if revision is not None else "is not there"
                 raise BackboneError(f"handle: the file {text!r} {wrong}; check the path.")
             return Found(path, text, None, _pins(path.parent, (path.name,)), "keras", None)
-        place = locate(handle, revision, FILES, options)
+        place = locate(handle, revision, PATTERNS, options)
         if not place.downloaded:
             return _folder(place, text, None)
         entry = card(text)
@@ -96,7 +97,7 @@ def find(handle: str | os.PathLike, revision: str | None, options: dict[str, Any
     folder = hub.fetch(repo, revision, (MANIFEST, README, *_DESCRIBE, *_LISTS), **options)
     commit = folder.name
     if (folder / MANIFEST).is_file() or (folder / CONFIG).is_file():
-        names = FILES if (folder / MANIFEST).is_file() else _WEIGHTS
+        names = PATTERNS if (folder / MANIFEST).is_file() else _WEIGHTS
         hub.fetch(repo, commit, names, **options)
     place = Located(folder, f"Backbone {handle}@{commit}", downloaded=True)
     return _folder(place, handle, commit)
@@ -107,7 +108,7 @@ def _folder(place: Located, handle: str, commit: str | None) -> Found:
     folder = place.folder
     if (folder / MANIFEST).is_file():
         manifest = read_manifest(place)
-        pins = _pins(folder, FILES if "backbone" not in manifest else (MANIFEST,))
+        pins = _pins(folder, names_of(manifest) if "backbone" not in manifest else (MANIFEST,))
         source = BackboneSource.of(manifest.get("backbone"))
         licence = manifest.get("licence")
         return Found(folder, handle, commit, pins, "keras_cr", licence, source)

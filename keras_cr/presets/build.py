@@ -9,11 +9,12 @@ from keras_cr.presets.bounded import Limits, build
 from keras_cr.presets.config import serialize, with_dtype
 from keras_cr.presets.errors import IncompatiblePresetError, cause
 from keras_cr.presets.finite import check_finite
-from keras_cr.presets.manifest import CONFIG, WEIGHTS, Located
+from keras_cr.presets.manifest import CONFIG, HALF, WEIGHTS, Located, weights_files
 from keras_cr.presets.pinned_backbone import PinnedBackbone
 from keras_cr.presets.plain import plain
 from keras_cr.presets.round_trip import first_unread
-from keras_cr.presets.weights import Layout, check_layout, read_layout
+from keras_cr.presets.shards import joined, merged, read_layouts
+from keras_cr.presets.weights import Layout, check_layout
 from keras_cr.version import __version__
 
 
@@ -58,9 +59,10 @@ def build_model(
         return IncompatiblePresetError(f"{preset.label}: {told} ({cause(error)}); {way_out}.")
 
     misfit = f"{WEIGHTS} does not fit the model in {CONFIG}"
-    weights = preset.folder / WEIGHTS
+    files = [preset.folder / name for name in weights_files(manifest["files"])]
     try:
-        layout = read_layout(weights) if load_weights else None
+        layouts = read_layouts(files) if load_weights else []
+        layout = merged(layouts) if load_weights else None
     except ValueError as error:
         raise refused(misfit, error) from error
 
@@ -80,9 +82,10 @@ def build_model(
     if layout is not None:
         try:
             elsewhere = [] if backbone is None else backbone_of(model)._flatten_layers()
-            half = "weights_dtype" in manifest
+            half = manifest.get("weights_dtype") == HALF
             check_layout(model, layout, dtype is not None, elsewhere, half)
-            model.load_weights(weights, objects_to_skip=elsewhere or None)
+            with joined(files, layouts) as weights:
+                model.load_weights(weights, objects_to_skip=elsewhere or None)
         except Exception as error:  # what a layer's own way of loading may raise
             raise refused(misfit, error) from error
         if backbone is not None:

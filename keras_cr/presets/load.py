@@ -18,13 +18,13 @@ from keras_cr.presets.errors import CorruptPresetError, PresetError, WrongClassE
 from keras_cr.presets.locate import locate
 from keras_cr.presets.manifest import (
     CONFIG,
-    FILES,
     MANIFEST,
-    WEIGHTS,
+    PATTERNS,
     Located,
     read_manifest,
     read_object,
     verify_files,
+    weights_files,
 )
 from keras_cr.presets.pinned_backbone import PinnedBackbone, tell_licence
 
@@ -89,7 +89,7 @@ def load_preset(
         "local_files_only": local_files_only,
         "force": False,
     }
-    files = FILES if load_weights else (CONFIG, MANIFEST)
+    files = PATTERNS if load_weights else (CONFIG, MANIFEST)
     for _ in range(_ATTEMPTS):  # another process may replace the folder meanwhile
         preset = locate(name_or_handle, revision, files, options)
         before = _identity(preset.folder)
@@ -120,8 +120,8 @@ def load_preset(
 
 def _identity(folder: Path) -> tuple[tuple[int, int], ...] | None:
     """What tells a folder and its files from those that take their place; None meanwhile."""
-    paths = [path for path in (folder, *(folder / name for name in FILES)) if path.exists()]
     try:
+        paths = [folder, *(path for name in PATTERNS for path in sorted(folder.glob(name)))]
         seen = tuple((status.st_ino, status.st_mtime_ns) for status in map(os.stat, paths))
     except OSError:
         return None
@@ -149,7 +149,7 @@ def load_folder(
     """
     importlib.import_module("keras_cr.models")  # registers the classes that presets hold
     manifest = read_manifest(preset)
-    verified = (CONFIG, WEIGHTS) if load_weights else (CONFIG,)
+    verified = (CONFIG, *weights_files(manifest["files"])) if load_weights else (CONFIG,)
     if preset.pins:
         verify_files(preset, preset.pins, (MANIFEST, *verified))
     verify_files(preset, manifest["files"], verified)

@@ -1,14 +1,16 @@
 """preset.json: what a preset folder says about itself, and the checks of its files against it.
 
-It vouches for the two other files, and from format 2 on for itself: its entry `sha256` is the sum
+It vouches for the other files, and from format 2 on for itself: its entry `sha256` is the sum
 of its own bytes with zeros for the digits of that entry. So no byte of a preset can change unseen.
 Format 3 is that of presets without a backbone: the entry `backbone` says where it is; format 4 that
-of presets whose weights are stored in half precision, as the entry `weights_dtype` says.
+of presets whose weights are stored in half precision, as the entry `weights_dtype` says; format 5
+that of presets whose weights are in several files, in half precision where that entry says so.
 """
 
 import hashlib
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,18 @@ from keras_cr.presets.fingerprints import fingerprint, is_fingerprint, is_sha256
 from keras_cr.presets.plain import plain, read_json, to_json
 from keras_cr.version import __version__
 
-FORMAT = 4  # the newest that is read
-_SEALED = WHOLE, WITHOUT_BACKBONE, IN_HALF = 2, 3, 4  # 1 had no sum of preset.json itself
-HALF = "float16"  # how `IN_HALF` stores wide floats
+FORMAT = 5  # the newest that is read
+_SEALED = WHOLE, WITHOUT_BACKBONE, IN_HALF, IN_SHARDS = (
+    2,
+    3,
+    4,
+    5,
+)  # 1 had no sum of preset.json itself
+HALF = "float16"  # how wide floats are stored in half precision
 CONFIG, WEIGHTS, MANIFEST = "config.json", "model.weights.h5", "preset.json"
 FILES = (CONFIG, WEIGHTS, MANIFEST)
+PATTERNS = (CONFIG, "model.weights*.h5", MANIFEST)  # of all that a preset may have
+_SHARD = re.compile(r"model\.weights(?:\.([2-9]|[1-9]\d{1,3}))?\.h5", re.ASCII)
 SEAL = "sha256"
 _VERSION = re.compile(r"[\w.+!-]{1,64}", re.ASCII)
 _OPEN_SEAL = b"0" * 64
@@ -75,6 +84,38 @@ def read_object(preset: Located, name: str) -> tuple[dict[str, Any], bytes]:
     return value, data
 
 
+def shard_name(number: int) -> str:
+    """The name of a weights file, by its number from 0."""
+    return f"model.weights.{number + 1}.h5" if number else WEIGHTS
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file has the name of a preset's weights, or of a part of them."""
+    return _SHARD.fullmatch(name) is not None
+
+
+def weights_files(files: Collection[str]) -> tuple[str, ...]:
+    """The names of the weights files among a preset's, in their order, up to the first gap."""
+    names = map(shard_name, range(len(files)))
+    return tuple(itertools.takewhile(lambda name: name in files, names))
+
+
+def names_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of all files of a preset, of what its preset.json holds."""
+    return (CONFIG, *weights_files(manifest["files"]), MANIFEST)
+
+
+def are_names(names: Collection[str], shards: bool = True) -> bool:
+    """Whether these are a preset's files beside preset.json: its config and its weights.
+
+    Args:
+        names: of the files.
+        shards: whether the weights may be in several.
+    """
+    weights = weights_files(names)
+    return set(names) == {CONFIG, *weights} and len(weights) >= 1 and (shards or len(weights) == 1)
+
+
 _Rule = tuple[str, Callable[[Any], bool]]  # what is expected, and the check of it
 _TEXT: _Rule = ("text", lambda value: isinstance(value, str) and bool(value))
 _TEXT_OR_NULL: _Rule = ("text or null", lambda value: value is None or isinstance(value, str))
@@ -96,11 +137,7 @@ _ENTRIES: dict[str, _Rule] = {
     "extra": _MAPPING,
     "files": (
         f"the sha256 and size of {CONFIG} and {WEIGHTS}",
-        lambda value: (
-            isinstance(value, Mapping)
-            and value.keys() == {CONFIG, WEIGHTS}
-            and all(map(is_fingerprint, value.values()))
-        ),
+        lambda value: _are_files(value, shards=False),
     ),
 }
 _ALWAYS = {"format", "class", "files"}  # what format 1 can't do without
@@ -113,12 +150,25 @@ def _is_source(value: Any) -> bool:
         return False
 
 
-# What a format holds beside `_ENTRIES`.
+def _are_files(value: Any, shards: bool) -> bool:
+    known = isinstance(value, Mapping) and are_names(value, shards)
+    return known and all(map(is_fingerprint, value.values()))
+
+
+_IN_HALF: _Rule = (repr(HALF), lambda value: value == HALF)
+# What a format holds beside `_ENTRIES`, or in another way.
 _OF_FORMAT: dict[int, dict[str, _Rule]] = {
     WITHOUT_BACKBONE: {
         "backbone": ("where the backbone is and the sha256 of its files", _is_source)
     },
-    IN_HALF: {"weights_dtype": (repr(HALF), lambda value: value == HALF)},
+    IN_HALF: {"weights_dtype": _IN_HALF},
+    IN_SHARDS: {
+        "files": (
+            f"the sha256 and size of {CONFIG}, {WEIGHTS}, {shard_name(1)} and so on",
+            lambda value: _are_files(value, shards=True),
+        ),
+        "weights_dtype": (f"{HALF!r} or null", lambda value: value in (None, HALF)),
+    },
 }
 
 

@@ -9,7 +9,7 @@ from keras_cr.presets import hub
 from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.errors import BackboneError, CorruptPresetError, HubError, PresetError
 from keras_cr.presets.locate import locate
-from keras_cr.presets.manifest import FILES, Located, verify_files
+from keras_cr.presets.manifest import PATTERNS, Located, verify_files
 from keras_cr.presets.registry import card
 
 
@@ -58,7 +58,7 @@ def _local(
     path = Path(handle).expanduser()
     try:
         if source.converter == "keras_cr":
-            return _verified(locate(handle, None, FILES, options), source, way_out)
+            return _verified(locate(handle, None, PATTERNS, options), source, way_out)
     except (BackboneError, HubError):
         raise
     except PresetError as error:

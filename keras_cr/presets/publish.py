@@ -16,7 +16,14 @@ from keras_cr.presets.errors import (
     PublishConflictError,
     PublishVerificationError,
 )
-from keras_cr.presets.manifest import FILES, Located, fingerprint, read_manifest, verify_files
+from keras_cr.presets.manifest import (
+    PATTERNS,
+    Located,
+    fingerprint,
+    names_of,
+    read_manifest,
+    verify_files,
+)
 from keras_cr.presets.model_card import model_card
 from keras_cr.presets.pinned_files import check_public
 from keras_cr.presets.store import valid_name
@@ -155,10 +162,10 @@ def publish(
             entry = registry.card(name)
         readme = Path(scratch) / README
         readme.write_text(model_card(manifest, entry, repo, tag), "utf-8")
-        paths = {file: folder / file for file in FILES} | {README: readme}
+        paths = {file: folder / file for file in names_of(manifest)} | {README: readme}
         with hub.explained(repo, "published"):
             commit, changed = _commit(repo, paths, private, tag, token, message)
-        files = {file: fingerprint(folder / file) for file in FILES}
+        files = {file: fingerprint(folder / file) for file in names_of(manifest)}
         _verify(repo, commit, files, model, Path(scratch) / "cache", token)
         if tag is not None:
             with hub.explained(repo, "published"):
@@ -181,7 +188,7 @@ def _ready(
         folder = scratch / "preset"
         named = name if valid_name(name) else None
         return save_preset(source, folder, name=named, backbone=backbone), source
-    folder = locate(source, None, FILES, {"token": token}).folder
+    folder = locate(source, None, PATTERNS, {"token": token}).folder
     return folder, load_preset(folder, token=token)
 
 
@@ -239,8 +246,8 @@ def _verify(
 
     handle = f"{hub.SCHEME}{repo}@{commit}"
     try:
-        folder = hub.fetch(repo, commit, FILES, token=token, cache_dir=cache)
-        verify_files(Located(folder, f"Preset {handle!r}", "publish it again"), files, FILES)
+        folder = hub.fetch(repo, commit, PATTERNS, token=token, cache_dir=cache)
+        verify_files(Located(folder, f"Preset {handle!r}", "publish it again"), files, tuple(files))
         difference = _difference(model, load_preset(folder, token=token))
     except PresetError as error:
         raise PublishVerificationError(

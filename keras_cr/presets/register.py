@@ -11,11 +11,10 @@ from keras_cr.presets import hub, registry
 from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.errors import CorruptPresetError, PresetError
 from keras_cr.presets.manifest import (
-    CONFIG,
-    FILES,
-    WEIGHTS,
+    PATTERNS,
     Located,
     fingerprint,
+    names_of,
     read_manifest,
     verify_files,
 )
@@ -64,11 +63,11 @@ def register(
         )
     handle = text if text.startswith(hub.SCHEME) else repo
     repo_name, revision = hub.parse_handle(handle)  # type: ignore[arg-type]
-    folder = hub.fetch(repo_name, revision, FILES, token=token, cache_dir=cache_dir)
+    folder = hub.fetch(repo_name, revision, PATTERNS, token=token, cache_dir=cache_dir)
     published = Located(folder, f"Preset {handle!r}", f"delete {str(folder)!r} and try again")
     manifest = read_manifest(published)
-    verify_files(published, manifest["files"], (CONFIG, WEIGHTS))
-    files = {file: fingerprint(folder / file) for file in FILES}
+    verify_files(published, manifest["files"], tuple(manifest["files"]))
+    files = {file: fingerprint(folder / file) for file in names_of(manifest)}
     if text != handle:
         _check_same(Path(text).expanduser(), files, handle)  # type: ignore[arg-type]
     name = name or manifest.get("name")
@@ -95,7 +94,7 @@ def _check_same(folder: Path, files: dict[str, Any], handle: str) -> None:
     """Refuses a folder that is not what was published."""
     located = Located(folder, f"Folder {str(folder)!r}", f"publish it to {handle!r} again")
     try:
-        verify_files(located, files, FILES)
+        verify_files(located, files, tuple(files))
     except CorruptPresetError as error:
         raise CorruptPresetError(f"{error} {handle!r} holds another preset.") from error
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,19 @@ from keras_cr.presets.manifest import (
     FILES,
     HALF,
     IN_HALF,
+    IN_SHARDS,
     MANIFEST,
     WEIGHTS,
     WHOLE,
     WITHOUT_BACKBONE,
     Located,
     fingerprint,
+    is_weights,
     sealed,
 )
 from keras_cr.presets.pinned_files import checked
 from keras_cr.presets.plain import to_json
+from keras_cr.presets.shards import check_max_shard_size, split
 from keras_cr.version import __version__
 
 _UNSOUND = "nothing was saved, because it could not be loaded again as it is"
@@ -52,6 +56,7 @@ def save_preset(
     extra: Mapping[str, Any] | None = None,
     backbone: str = "inside",
     weights_dtype: str | None = None,
+    max_shard_size: float | None = None,
 ) -> Path:
     """Writes a model as a preset folder: `config.json`, `model.weights.h5`, `preset.json`.
 
@@ -74,6 +79,8 @@ def save_preset(
             that of the backbone too, where its source names none.
         weights_dtype: "float16" stores float32 weights in half as many bytes. Loading brings them
             back to the model's own dtype, rounded to three or so digits. None: as they are.
+        max_shard_size: GB that a weights file may have, as in Keras' `save_weights`. Larger ones
+            become `model.weights.h5`, `model.weights.2.h5` and so on, of whole layers. None: one.
 
     Returns:
         The folder, as an absolute path.
@@ -88,7 +95,7 @@ def save_preset(
         BackboneError: with "reference", if it is not known where the backbone's weights come from,
             or they have been changed since.
         PresetError: if the model is not built, its weights hold NaN or infinity, or a value cannot
-            be written as JSON.
+            be written as JSON; or a layer alone is larger than `max_shard_size`.
 
     Example:
     ```python
@@ -102,6 +109,7 @@ def save_preset(
         raise PresetError(f"folder must be a path on this machine; received {os.fspath(folder)!r}.")
     folder = absolute(folder)
     half = check_weights_dtype(weights_dtype, backbone)
+    limit = check_max_shard_size(max_shard_size, backbone)
     source_of_backbone = _reference(model, backbone, licence)
     refers = source_of_backbone is not None
     config = describe(model)
@@ -113,7 +121,7 @@ def save_preset(
     check_replaceable(folder)
     with staging(folder) as new:
         (new / CONFIG).write_bytes(to_json(config, CONFIG, compact=refers))
-        _write_weights(model, new / WEIGHTS, folder, refers, half)
+        weights = _write_weights(model, new / WEIGHTS, folder, refers, half, limit)
         manifest = {
             "format": WHOLE,
             "keras_cr": __version__,
@@ -125,17 +133,19 @@ def save_preset(
             "metrics": metrics or {},
             "licence": licence,
             "extra": extra or {},
-            "files": {file: fingerprint(new / file) for file in (CONFIG, WEIGHTS)},
+            "files": {file: fingerprint(new / file) for file in (CONFIG, *weights)},
         }
         if refers:
             manifest |= {"format": WITHOUT_BACKBONE, "backbone": source_of_backbone.as_dict()}
         if half:
             manifest |= {"format": IN_HALF, "weights_dtype": HALF}
+        if len(weights) > 1:
+            manifest |= {"format": IN_SHARDS, "weights_dtype": HALF if half else None}
         (new / MANIFEST).write_bytes(sealed(manifest))
         with _drawing_nothing():
             trial = Located(new, f"Model {model.name!r} as a preset", _UNSOUND)
             load_folder(trial, backbone=backbone_of(model) if refers else None)
-        replace(new, folder, check_replaceable)
+        replace(new, folder, functools.partial(check_replaceable, weights=weights))
     return folder
 
 
@@ -163,8 +173,14 @@ def _reference(model: keras.Model, backbone: str, licence: str | None) -> Backbo
 
 
 def _write_weights(
-    model: keras.Model, path: Path, folder: Path, without_backbone: bool, half: bool
-) -> None:
+    model: keras.Model,
+    path: Path,
+    folder: Path,
+    without_backbone: bool,
+    half: bool,
+    limit: int | None,
+) -> list[str]:
+    """Writes the weights, and returns the names of their files."""
     left_out = list(_optimizers(model))
     if without_backbone:
         left_out += backbone_of(model)._flatten_layers()
@@ -172,6 +188,7 @@ def _write_weights(
         keras.saving.save_weights(model, path, objects_to_skip=left_out)
         if half:
             halve(path)
+        return [path.name] if limit is None else split(path, limit)
 
 
 @contextlib.contextmanager
@@ -192,18 +209,29 @@ def _optimizers(model: keras.Model) -> Iterator[Any]:
         yield from _optimizers(layer)
 
 
-def check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path, weights: Sequence[str] | None = None) -> None:
     """Refuses to touch anything that is not a preset or an empty folder.
 
     Hidden files and those of operating systems are passed over: saving leaves them where they are.
+
+    Args:
+        folder: the place to take.
+        weights: the names of the weights files to come; None where they are not known yet. A preset
+            that has more of them is not replaced: the others would stay there.
     """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise OccupiedFolderError(f"folder must not be a file; received {str(folder)!r}.")
     names = {path.name for path in folder.iterdir() if not is_litter(path.name)}
-    strange = sorted(names if MANIFEST not in names else names - set(FILES))
-    strange += [name for name in FILES if (folder / name).is_dir()]
+    known = {name for name in names if is_weights(name)} | set(FILES)
+    strange = sorted(names if MANIFEST not in names else names - known)
+    strange += [name for name in sorted(known) if (folder / name).is_dir()]
+    if left := sorted(names & known - {*FILES, *(weights or known)}):
+        raise OccupiedFolderError(
+            f"folder {str(folder)!r} holds a preset of more files, {left[0]!r} among them, which "
+            "would stay; remove it or choose another folder."
+        )
     if strange:
         raise OccupiedFolderError(
             f"folder {str(folder)!r} holds {strange[0]!r}, which is not part of a preset; move it "

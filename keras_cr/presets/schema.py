@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_cr.presets.errors import CardError, shown
-from keras_cr.presets.manifest import FILES, is_fingerprint
+from keras_cr.presets.manifest import FILES, MANIFEST, are_names, is_fingerprint
 from keras_cr.presets.plain import check_plain
 from keras_cr.presets.store import valid_name
 
@@ -133,10 +133,10 @@ def validate_card(card: Any) -> None:
     if (source := card.get("backbone_source")) is not None:
         _check(label, "backbone_source.", source, _BACKBONE)
     files, hub = card["files"], (card["repo"], card["commit"])
-    if files and set(files) != set(FILES):
+    if files and not (MANIFEST in files and are_names(files.keys() - {MANIFEST})):
         raise CardError(
-            f"{label}: files must be exactly {', '.join(FILES)}, or none; received "
-            f"{shown(sorted(files))}."
+            f"{label}: files must be exactly {', '.join(FILES)}, with the weights' further files "
+            f"where there are some, or none; received {shown(sorted(files))}."
         )
     if bool(files) != (card["packaged"] or all(hub)) or (any(hub) and not all(hub)):
         raise CardError(

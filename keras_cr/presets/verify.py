@@ -5,7 +5,13 @@ from typing import Any
 
 from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.locate import locate
-from keras_cr.presets.manifest import CONFIG, FILES, WEIGHTS, Located, read_manifest, verify_files
+from keras_cr.presets.manifest import (
+    PATTERNS,
+    Located,
+    names_of,
+    read_manifest,
+    verify_files,
+)
 from keras_cr.presets.pinned_files import checked
 
 
@@ -33,11 +39,11 @@ def verify_preset(
         PresetError: as `load_preset`, but for what only building the model would show.
     """
     options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    preset = locate(name_or_handle, revision, FILES, options)
+    preset = locate(name_or_handle, revision, PATTERNS, options)
     manifest = read_manifest(preset)
     if preset.pins:
-        verify_files(preset, preset.pins, FILES)
-    verify_files(preset, manifest["files"], (CONFIG, WEIGHTS))
+        verify_files(preset, preset.pins, names_of(manifest))
+    verify_files(preset, manifest["files"], tuple(manifest["files"]))
     if (source := BackboneSource.of(manifest.get("backbone"))) is not None:
         checked(source, backbone, options)
     return preset, manifest

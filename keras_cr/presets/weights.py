@@ -18,7 +18,7 @@ from keras_cr.presets.errors import shown
 from keras_cr.presets.half_precision import stored_dtype
 from keras_cr.presets.plain import MAX_DEPTH
 
-_VARS = "vars"
+VARS = "vars"
 _SAVEABLE = (keras.Operation, keras.metrics.Metric, keras.losses.Loss, keras.optimizers.Optimizer)
 
 
@@ -61,10 +61,10 @@ def read_layout(path: Path) -> Layout:
                 parent, _, name = where.rpartition("/")
                 if isinstance(item, h5py.Dataset):
                     layer, _, vars_name = parent.rpartition("/")
-                    if vars_name != _VARS:
+                    if vars_name != VARS:
                         raise ValueError(f"{where!r} is an array outside of a layer's 'vars'")
                     layers[layer][name] = _array(where, item)
-                elif name == _VARS:
+                elif name == VARS:
                     _check_attributes(where, item, {"name"})
                     layers[parent] = {}
                 else:

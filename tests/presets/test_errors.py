@@ -89,7 +89,7 @@ def test_newer_format(folder):
     content = json.loads((folder / "preset.json").read_text())
     content |= {"format": FORMAT + 1, "keras_cr": "9.0.0", "an": "entry"}
     (folder / "preset.json").write_text(json.dumps(content))
-    with pytest.raises(NewerPresetError, match=r"format 5 by keras_cr 9.0.0.*--upgrade keras-cr"):
+    with pytest.raises(NewerPresetError, match=r"format 6 by keras_cr 9.0.0.*--upgrade keras-cr"):
         load_preset(folder)
 
 

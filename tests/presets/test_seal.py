@@ -88,7 +88,7 @@ def test_a_seal_in_the_old_format_is_refused(folder):
     [
         ({"x": 1}, "'x', an entry"),
         ({"format": True}, "a format's number"),
-        ({"format": 0}, "a format from 1 to 4"),
+        ({"format": 0}, "a format from 1 to 5"),
         ({"format": 2.0}, "a format's number"),
         ({"class": ["a"]}, "text as 'class'"),
         ({"name": 3}, "text or null as 'name'"),
