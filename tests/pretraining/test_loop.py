@@ -76,11 +76,14 @@ def same(first, second):
         np.testing.assert_array_equal(a, b)
 
 
-def test_without_foregrounds_it_is_one_fit():
+def test_without_foregrounds_it_is_one_fit(monkeypatch):
     data = scenes()
     rationale = Rationale(Neighbours(k=3, bank_size=16), foregrounds=None)
     first, second = pretrainer(rationale=rationale), pretrainer(rationale=rationale)
+    fits, fit = [], first.fit
+    monkeypatch.setattr(first, "fit", lambda *args, **given: fits.append(fit(*args, **given)))
     train(first, data, 2)
+    assert len(fits) == 1
     second.fit(two_views(data, SIDE, BATCH, epochs=2), epochs=2, steps_per_epoch=2, verbose=0)
     same(first, second)
 

@@ -22,9 +22,10 @@ def scaled_encoder(scale, dtype=None):
 
 def fitted(scale):
     encoder = scaled_encoder(scale)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
         history = fit_rationale(encoder, images(16), **OPTIONS)
+    assert not any("nothing to do with" in str(each.message) for each in told)
     return history, np.asarray(encoder.encode(images(16))["rationale"])
 
 
