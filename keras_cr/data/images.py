@@ -272,5 +272,6 @@ def geometry(shape: tf.Tensor, image_size: int, crop: bool = True) -> tuple[tf.T
 def in_batches(dataset: Any, function: Callable[..., Any], batch_size: int) -> tf.data.Dataset:
     """Batches of what a function makes of each position, in order."""
     positions = tf.data.Dataset.range(len(dataset))
+    function = tf.autograph.experimental.do_not_convert(function)  # as in `two_views`
     images = positions.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)

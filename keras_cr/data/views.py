@@ -294,6 +294,7 @@ def _places(kinds, shape: tf.Tensor, plans: list[ViewPlan]) -> dict[str, tf.Tens
 def _batched(pairs: tf.data.Dataset, views, batch_size: int, whole: bool = True):
     # Fixed numbers: autotuning and its shared threads cost 7 % of the views (benchmarks/views.py).
     threads = 2 * (os.cpu_count() or 1)
+    views = tf.autograph.experimental.do_not_convert(views)  # which takes longer than to trace it
     batches = pairs.map(views, num_parallel_calls=threads, deterministic=True)
     options = tf.data.Options()
     options.autotune.enabled = False
