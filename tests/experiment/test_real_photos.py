@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_an_epoch_on_photographs(tmp_path):
     with tarfile.open(PHOTOS) as archive:
         archive.extractall(tmp_path, filter="data")
