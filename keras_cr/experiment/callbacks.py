@@ -83,7 +83,7 @@ class Checkpoint(keras.callbacks.Callback):
         running = {}
         if rest:
             for metric in self.model.metrics:
-                running[metric.name] = [float(variable) for variable in metric.variables]
+                running[metric.name] = [float(np.asarray(each)) for each in metric.variables]
         reached = Reached(self.step, epoch, rest, self.history, running)
         write_checkpoint(self.folder, self.model, reached)
         self.saved_at, self.saved_step = time.monotonic(), self.step

@@ -33,6 +33,7 @@ from keras_cr.pretraining import (  # noqa: E402
     fit_rationale,
     loop,
 )
+from keras_cr.pretraining.distillation import Distillation  # noqa: E402
 from tests.case import tiny_backbone, tiny_encoder  # noqa: E402
 from tests.experiment.helpers import settings, train  # noqa: E402
 from tests.pretraining.objectives.test_moco import batch  # noqa: E402
@@ -130,6 +131,25 @@ def apart(
     return {key: float(value) for key, value in found.items()}
 
 
+def centers_apart() -> dict[str, float]:
+    """How far DINO's centre on two devices is from that of all their images: 1 is 1e-5."""
+    outputs = np.random.default_rng(0).standard_normal((2, 2, 3, 5)).astype("float32")
+    with COLLECTIVE.scope():
+        distillation = Distillation(5, 0.1, 0.04, 0.9)
+    halves = COLLECTIVE.experimental_distribute_values_from_function(
+        lambda context: tf.constant(outputs[context.replica_id_in_sync_group])
+    )
+    move = tf.function(
+        lambda: COLLECTIVE.run(lambda half: distillation.move_center(half[0], half[1]), (halves,))
+    )
+    move()
+    expected = 0.1 * outputs.mean((0, 1, 2))
+    return {
+        f"device {number}": float(np.abs(np.asarray(copy) - expected).max() / 1e-5)
+        for number, copy in enumerate(distillation.center.value.values)
+    }
+
+
 def runs_apart() -> dict[str, float]:
     """The same of the trainings of two recipes, in graphs and with maps that cut: 1 is 1e-3."""
     loop.fit_rationale = functools.partial(fit_rationale, rounds=1, epochs=1)
@@ -141,6 +161,7 @@ def runs_apart() -> dict[str, float]:
         place = write_cub_layout(birds, f"{folder}/birds")
         for strategy in ("none", "mirrored"):
             options = {"strategy": strategy, "refit": "off", "epochs": 1, "on_nan": "skip"}
+            options["save_every"] = "2"  # in the middle of the epoch
             chosen = settings(place, f"{folder}/{strategy}", **options)
             run = Run.prepare(chosen, read_cub, tiny_backbone, store=False)
             encoder = train(run)
@@ -217,6 +238,7 @@ def told(attempt) -> str:
 if __name__ == "__main__":
     for case, options in cases():
         print(json.dumps({case: apart(**options)}), flush=True)
+    print(json.dumps({"a centre": centers_apart()}), flush=True)
     print(json.dumps({"a run": runs_apart()}), flush=True)
     print(json.dumps({"a classifier": fine_tunings_apart()}), flush=True)
     print(json.dumps({"refused": refused()}), flush=True)

@@ -17,6 +17,7 @@ CASES = (
     "moco in a graph",
     "moco skips",
     "vicreg on four",
+    "a centre",
     "a run",
     "a classifier",
 )

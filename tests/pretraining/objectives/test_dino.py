@@ -1,8 +1,5 @@
 """DINO's loss and centre in NumPy, its small crops, and that it does not collapse."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -112,28 +109,3 @@ def test_it_does_not_collapse(name, crops):
     assert history["ssl_loss"][-1] < 0.6 * np.log(64)
     assert history["teacher_entropy"][-1] < history["prototype_entropy"][-1] - 0.3
     assert history["embedding_std"][-1] > 0.8
-
-
-_ON_TWO_DEVICES = """
-import numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from keras_cr.pretraining.distillation import Distillation
-outputs = np.random.default_rng(0).standard_normal((2, 2, 3, 5)).astype("float32")
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    distillation = Distillation(5, 0.1, 0.04, 0.9)
-halves = strategy.experimental_distribute_values_from_function(
-    lambda context: tf.constant(outputs[context.replica_id_in_sync_group])
-)
-move = lambda half: distillation.move_center(half[0], half[1])
-tf.function(lambda: strategy.run(move, args=(halves,)))()
-for copy in distillation.center.value.values:
-    np.testing.assert_allclose(copy, 0.1 * outputs.mean((0, 1, 2)), rtol=1e-5)
-print("one centre on two devices")
-"""
-
-
-def test_the_center_is_that_of_all_replicas():
-    done = subprocess.run([sys.executable, "-c", _ON_TWO_DEVICES], capture_output=True, text=True)
-    assert "one centre on two devices" in done.stdout, done.stderr[-3000:]
