@@ -1,6 +1,7 @@
 """Settings every test runs under, and the fixtures they share."""
 
 import collections
+import gc
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -26,6 +27,19 @@ def _seeded(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_CR_HOME", str(tmp_path / "keras_cr_home"))
     yield
     keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freed():
+    """Frees what a file's tests have trained, so that later ones don't look through it for garbage.
+
+    What is still there has come to stay, imported modules above all: it is not looked at again.
+    """
+    from keras_cr._graphs import graphs_freed
+
+    with graphs_freed():
+        yield
+    gc.freeze()
 
 
 @pytest.fixture(params=["lfs"])
