@@ -85,16 +85,7 @@ class RationaleBranch(keras.layers.Layer):
 
     def scores(self, feature_map: Tensor, training: bool = False) -> Tensor:
         """Every detector's normalised response, before ReLU: `(B, H, W, num_detectors)`."""
-        return self.batch_norm(self._responses(feature_map), training=training)
-
-    def _responses(self, feature_map):
-        """What `detectors` gives, as the matrix product that a 1x1 convolution is.
-
-        TensorFlow's convolution with a filter or few takes twice as long on a CPU.
-        """
-        kernel = ops.convert_to_tensor(self.detectors.kernel)[0, 0]
-        feature_map, kernel = (ops.cast(x, self.compute_dtype) for x in (feature_map, kernel))
-        return ops.tensordot(feature_map, kernel, axes=1)
+        return self.batch_norm(self.detectors(feature_map), training=training)
 
     def call(
         self, feature_map: Tensor, training: bool = False, normalization: str | None = None
