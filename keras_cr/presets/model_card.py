@@ -175,7 +175,9 @@ def _table(measured: Mapping[str, Any]) -> list[str]:
         if metric.of(measured) is not None
     ]
     told = "; ".join(f"{name.replace('_', ' ')}: {in_line(v)}" for name, v in protocol.items())
-    return ["| test images | rationale | average pooling |", "| --- | --- | --- |", *rows, "", told]
+    own = in_line(protocol.get("pooling", "rationale"))
+    head = [f"| test images | {own} | average pooling |", "| --- | --- | --- |"]
+    return [*head, *rows, "", told]
 
 
 def _pairs(values: Mapping[str, Any]) -> list[str]:

@@ -39,7 +39,7 @@ def test_a_run_writes_everything_and_can_be_loaded_by_name(birds, tmp_path, caps
     assert [row["epoch"] for row in history] == ["0", "1"]
     assert {"loss", "ssl_loss", "fit_loss", "contrastive_accuracy", "agreement"} <= set(history[0])
     printed = capsys.readouterr().out
-    assert "rationale pooling" in printed
+    assert "rationale_max pooling" in printed
     assert "average pooling" in printed
 
     encoder = CommonRationaleEncoder.from_preset("tiny_birds")
