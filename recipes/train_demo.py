@@ -38,7 +38,7 @@ def birds(data_dir):
 
 def print_change(metrics):
     """What training changed, better or worse, on test images the network has never trained on."""
-    before = metrics["initialization"]
+    before, own = metrics["initialization"], metrics["protocol"]["pooling"]
     print("\nBefore and after training on these birds:")
     for title, group, key in (
         ("images of the same species at rank 1", "retrieval", "rank1"),
@@ -46,7 +46,7 @@ def print_change(metrics):
         ("linear probe", "linear_probe", "top1"),
     ):
         for pooling, scores, old in (
-            ("rationale pooling", metrics, before),
+            (f"{own} pooling", metrics, before),
             ("average pooling", metrics["average_pooling"], before["average_pooling"]),
         ):
             if group in scores:
