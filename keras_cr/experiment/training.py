@@ -57,6 +57,7 @@ def train_encoder(
     with scope(settings):
         found = last_checkpoint(output) if settings.resume else None
         pretrainer, reached = found or (build_pretrainer(settings, encoder, train), None)
+        pretrainer.encoder.pooling = encoder.pooling  # a run that goes on may have another
     if reached:  # a kill may have come between a state and the history
         write_history(output / "history.csv", reached.history)
     if reached is None or reached.epoch < settings.epochs:

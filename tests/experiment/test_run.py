@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -60,6 +61,19 @@ def trained(drawn, tmp_path_factory):
         output = tmp_path_factory.mktemp("trained") / "out"
         start(drawn, output, **WHOLE)
     return output
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_a_run_that_goes_on_may_have_another_pooling(drawn, trained, tmp_path):
+    output = shutil.copytree(trained, tmp_path / "out")
+    before = json.loads((output / "metrics.json").read_text())
+    after = start(drawn, output, **WHOLE, resume=True, pooling="concat")
+    for scores in (before, before["initialization"]):
+        assert scores["protocol"]["pooling"] == "rationale"
+    for scores in (after, after["initialization"]):
+        assert scores["protocol"]["pooling"] == "concat"
+    stored = CommonRationaleEncoder.from_preset(output / "preset")
+    assert stored.pooling == "concat"
 
 
 @pytest.mark.usefixtures("without_pictures")
