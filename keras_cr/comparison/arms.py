@@ -52,7 +52,7 @@ ARMS = {
         # without epochs the paper's branch stays untrained: a control of its own
         Arm("initialization", "Initialization", {"epochs": 0, "rationale": "paper"}),
         Arm("posthoc", "Rationale fitted to the initialization", {"epochs": 0, "rationale": "on"}),
-        Arm("plain", "Plain objective", {"rationale": "off"}),
+        Arm("plain", "Plain objective", {"rationale": "off", "pooling": "auto"}),
         Arm("rationale", "With rationale", {"rationale": "on"}),
         Arm("paper", "Paper's rationale", {"rationale": "paper"}),
         Arm("reference", "Reference rationale", {"rationale": "reference"}),

@@ -222,7 +222,11 @@ def _shared(settings: Settings, build_backbone: Callable[[], keras.Model] | None
 
 
 def _finished(settings: Settings) -> Result | None:
-    """What a run left, if it is whole and was evaluated by every protocol wanted now."""
+    """What a run left, if it is whole and was evaluated as is wanted now.
+
+    By every protocol, beside every control, and under the pooling, where the settings tell it: an
+    encoder that `init` names may have its own.
+    """
     folder = Path(settings.output)  # type: ignore[arg-type]
     if not (folder / "metrics.json").is_file():
         return None
@@ -231,4 +235,6 @@ def _finished(settings: Settings) -> Result | None:
     known = {*stated, *stated["missing"]}
     measured = known.issuperset(check_protocols(settings.protocols))
     controls = set(stated.get("controls", ())).issuperset(settings.controls or ())
-    return result if measured and controls else None
+    told = settings.pooling != "auto" or settings.init in ("none", "imagenet")
+    pooled = not told or result.pooling == settings.pooled_by
+    return result if measured and controls and pooled else None

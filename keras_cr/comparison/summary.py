@@ -101,11 +101,13 @@ def summarize(
                 dict(zip(FIELDS, (arm, *name, seed, value), strict=True))
                 for name, value in found.items()
             ]
-        for pooling in next(iter(own.values())).poolings if own else ():
+        first = next(iter(own.values()), None)
+        for pooling in first.poolings if first else ():
             is_baseline = (arm, pooling) == (baseline, "average")
-            kind = CONTROLS[pooling].kind if pooling in CONTROLS else None
+            other = pooling != first.pooling  # which may be called `concat`, as a control is
+            kind = CONTROLS[pooling].kind if other and pooling in CONTROLS else None
             lead = {}
-            if pooling != next(iter(own.values())).pooling:
+            if other:
                 lead = _differences({s: (r, r) for s, r in own.items()}, None, pooling)
             rows.append(
                 {

@@ -164,6 +164,12 @@ class Settings:
                 f"`pooling` must be auto or one of {', '.join(POOLINGS)}. "
                 f"Received: {self.pooling!r}"
             )
+        untrained = self.rationale == "off" and self.init in ("none", "imagenet")
+        if untrained and self.pooling not in ("auto", "average"):
+            raise ValueError(
+                "`pooling` must be auto or average with rationale='off': the branch stays as it "
+                f"was drawn. Received: {self.pooling!r}"
+            )
         self._check_rates()
         self._check_optimizer()
         self._check_strategy()

@@ -29,12 +29,8 @@ from keras_cr.presets.plain import plain, read_json, to_json
 from keras_cr.version import __version__
 
 FORMAT = 5  # the newest that is read
-_SEALED = WHOLE, WITHOUT_BACKBONE, IN_HALF, IN_SHARDS = (
-    2,
-    3,
-    4,
-    5,
-)  # 1 had no sum of preset.json itself
+# 1 had no sum of preset.json itself
+_SEALED = WHOLE, WITHOUT_BACKBONE, IN_HALF, IN_SHARDS = 2, 3, 4, 5
 HALF = "float16"  # how wide floats are stored in half precision
 CONFIG, WEIGHTS, MANIFEST = "config.json", "model.weights.h5", "preset.json"
 FILES = (CONFIG, WEIGHTS, MANIFEST)

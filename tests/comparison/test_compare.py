@@ -242,6 +242,25 @@ def test_controls_that_are_missing_are_evaluated_again(compared):
     assert (list(fewer.results), fewer.first) == (KEYS, None)
 
 
+def test_another_pooling_evaluates_again(compared):
+    prepared = prepare(compared.output, compared.read, pooling="concat")
+    kept = [key for key in KEYS if key[0] == "plain"]  # which has no map to pool by
+    assert list(prepared.results) == kept
+    assert prepared.first.encoder.pooling == "concat"
+
+
+def test_a_pooling_is_not_called_as_a_control_is(compared):
+    keys = [("initialization", 0), ("initialization", 1)]
+    results = results_of(compared, keys)
+    for result in results.values():
+        result.metrics["protocol"]["pooling"] = "concat"
+        result.per_image["concat"] = result.per_image["rationale"]
+    found = summarize(results, {"initialization": "Start"}, [0, 1], None)
+    kinds = {row["pooling"]: row["kind"] for row in found["rows"]}
+    assert kinds["concat"] is None
+    assert kinds["center_prior"] == "control"
+
+
 def results_of(compared, keys=KEYS):
     folders = {(arm, seed): compared.output / arm / f"seed-{seed}" for arm, seed in keys}
     return {key: Result.read(folder) for key, folder in folders.items()}

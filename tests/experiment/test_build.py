@@ -123,12 +123,14 @@ def test_a_maximum_stands_beside_the_rationale_where_backgrounds_are_swapped():
         ({"rationale": "paper"}, "rationale"),
         ({"rationale": "off"}, "average"),
         ({"pooling": "rationale"}, "rationale"),
-        ({"rationale": "off", "pooling": "concat"}, "concat"),
+        ({"rationale": "off", "pooling": "average"}, "average"),
     ):
         made = build_encoder(Settings(backbone="squeezenet", image_size=64, **changed))
         assert made.pooling == expected, changed
     with pytest.raises(ValueError, match="`pooling` must be auto or one of rationale"):
         Settings(pooling="max")
+    with pytest.raises(ValueError, match="`pooling` must be auto or average with rationale='off'"):
+        Settings(rationale="off", pooling="rationale_max")
 
 
 def test_a_preset_keeps_its_branch_unless_another_is_asked_for(tmp_path):
