@@ -63,6 +63,7 @@ CLASSES = {  # every registered class and the module that registers it
     "TokensToMap": "keras_cr.layers.tokens_to_map",
     "UnbiasedBatchNormalization": "keras_cr.layers.batch_normalization",
     "VICReg": "keras_cr.pretraining.objectives.vicreg",
+    "VLADPooling": "keras_cr.layers.vlad_pooling",
     "VisionTransformer": "keras_cr.models.vision_transformer",
 }
 

@@ -31,13 +31,14 @@ def tiny_backbone(image_size=None, channels=8, dtype=None):
     return keras.Sequential(layers, name="tiny")
 
 
-def tiny_encoder(num_detectors=2, pooling="rationale", channels=8, dtype=None):
+def tiny_encoder(num_detectors=2, pooling="rationale", channels=8, dtype=None, **options):
     return CommonRationaleEncoder(
         tiny_backbone(channels=channels, dtype=dtype),
         num_detectors=num_detectors,
         pooling=pooling,
         seed=0,
         dtype=dtype,
+        **options,
     )
 
 

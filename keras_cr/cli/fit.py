@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from keras_cr.data import FineGrainedDataset
 
 ROUNDS, EPOCHS, MAX_IMAGES = 4, None, 4096  # the library's, which can't be imported for --help
+POOLINGS = ("rationale", "concat", "rationale_max", "rationale_vlad")  # of them those with a map
+POOLING = POOLINGS[-1]
 MEASURES = ("fit_loss", "agreement", "center_agreement")
 
 
@@ -59,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         shown = what if default is None else f"{what} (default: {default})"
         parser.add_argument(flag, type=positive, default=default, metavar="N", help=shown)
+    parser.add_argument(
+        "--pooling",
+        choices=POOLINGS,
+        help=f"what the embedding is (default: {POOLING}; the preset's, if that is no average)",
+    )
     parser.add_argument(
         "--rationale-options",
         metavar="NAME=VALUE,...",
@@ -86,9 +93,12 @@ def run(args: argparse.Namespace) -> None:
     encoder = encoder_on(
         with_precision(model, "float32"),
         args.num_detectors,
+        pooling=POOLING,
         image_size=image_size,
         seed=args.seed,
     )
+    if args.pooling:
+        encoder.pooling = args.pooling
     encoder.image_size = (image_size, image_size)
     dataset, _ = readable_images(args)
     dataset = _drawn(dataset, args.max_images, args.seed)

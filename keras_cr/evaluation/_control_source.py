@@ -1,6 +1,6 @@
 """What the controls are made of: an encoder's feature maps, its rationales, the foreground."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -9,9 +9,12 @@ import numpy as np
 from keras_cr._types import Tensor
 from keras_cr.evaluation.features import Features
 from keras_cr.evaluation.localization import foreground_cells
-from keras_cr.layers import RationaleBranch
-from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
+from keras_cr.layers import RationaleBranch, VLADPooling
+from keras_cr.models.feature_maps import FeatureMaps, HeldMaps, in_chunks
 from keras_cr.rationale.branch_fit import fresh_branch
+from keras_cr.rationale.vocabulary import fit_words
+
+Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Source:
@@ -77,19 +80,28 @@ class Source:
             self._kept["cells"] = cells
         return self._kept["cells"]
 
-    def pooled(
-        self, rows: np.ndarray, maps: np.ndarray, weights: np.ndarray, beside: str
-    ) -> np.ndarray:
-        """These images' feature maps pooled by weights, of unit length.
+    def pooling(self, beside: str, weigh: Weights) -> Callable[..., np.ndarray]:
+        """How a control pools: rows, feature maps, weights -> `(B, C)`, of unit length.
 
         Args:
-            rows: positions of the images.
-            maps: `(B, h, w, C)`.
-            weights: `(B, h, w)`.
             beside: as of a `Control`.
+            weigh: its weights, under which a vocabulary is fitted, if there are training images.
         """
-        if beside == "own" and self.encoder.pooling != "average":
-            return keras.ops.convert_to_numpy(self.encoder.embed(maps, weights))
+        encoder = self.encoder
+        if beside != "own" or encoder.pooling == "average":
+            return lambda rows, maps, weights: self._averaged(rows, maps, weights, beside)
+        embed = encoder.embed
+        if encoder.pooling == "rationale_vlad" and len(self.train) > 1:
+            embed = VLADPooling.from_config(encoder.vocabulary.get_config())
+            embed.build((None, *self.train_maps.shape[1:]))
+            weights = [
+                weigh(self.train[rows], np.asarray(self.train_maps[rows], "float32"))
+                for rows in in_chunks(self.train_maps)
+            ]
+            fit_words(embed, self.train_maps, np.concatenate(weights), self.seed)
+        return lambda rows, maps, weights: keras.ops.convert_to_numpy(embed(maps, weights))
+
+    def _averaged(self, rows, maps, weights, beside: str) -> np.ndarray:
         pooled = keras.ops.convert_to_numpy(self.encoder.pool(maps, weights))
         if beside != "average":
             return pooled

@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_cr._progress import Progress, Verbose, tracked
 from keras_cr.attribution import center_prior
-from keras_cr.evaluation._control_source import Source
+from keras_cr.evaluation._control_source import Source, Weights
 from keras_cr.evaluation.features import Features, Pooled
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import in_chunks
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from keras_cr.data import FineGrainedDataset
 
 FLOOR, TEMPERATURE, TOP = 0.1, 0.2, 4
-Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,11 +94,12 @@ def add_controls(
         raise ValueError(f"`max_images` must be at least 1. Received: max_images={max_images!r}")
     source = Source(features, seed, max_images)
     wanted = {name: CONTROLS[name] for name in names if CONTROLS[name].available(features.dataset)}
-    weights_of = {}
+    weights_of, pool_of = {}, {}
     with Progress("Preparing controls", len(wanted), "controls", verbose=verbose) as progress:
         for name, control in wanted.items():
             progress.to(len(weights_of), note=control.title)
             weights_of[name] = control.prepare(source)
+            pool_of[name] = source.pooling(control.beside, weights_of[name])
         progress.to(len(weights_of), note="")
     embeddings, maps = ({name: [] for name in weights_of} for _ in range(2))
     batches = source.batches(np.arange(len(features.dataset)))
@@ -107,7 +107,7 @@ def add_controls(
     for rows, feature_maps in batches:
         for name, weigh in weights_of.items():
             weights = np.asarray(weigh(rows, feature_maps), "float32")
-            embedding = source.pooled(rows, feature_maps, weights, wanted[name].beside)
+            embedding = pool_of[name](rows, feature_maps, weights)
             embeddings[name].append(source.joined(embedding, rows).astype("float32"))
             maps[name].append(weights)
     pooled = {

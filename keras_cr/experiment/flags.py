@@ -142,9 +142,9 @@ def _flags() -> dict[str, dict]:
         },
         "--pooling": {
             "choices": ["auto", *POOLINGS],
-            "help": "what the embedding is; auto: the average without a rationale, rationale_max "
-            "(the rationale's and, beside it, each channel's maximum) where maps cut objects out "
-            "of the views, else the rationale's",
+            "help": "what the embedding is; auto: the average without a rationale, rationale_vlad "
+            "(by a vocabulary of what the rationale marks) with --rationale on, else the "
+            "rationale's average",
         },
         "--num-detectors": {"type": int, "help": "detectors of the branch (default: 1)"},
         "--epochs": {

@@ -40,7 +40,7 @@ from keras_cr.experiment.outputs import write_numbers, write_pictures
 from keras_cr.experiment.settings import Settings
 from keras_cr.experiment.space import check_space
 from keras_cr.experiment.stored import stored_name, taken_message
-from keras_cr.experiment.training import train_encoder
+from keras_cr.experiment.training import fit_missing_vocabulary, train_encoder
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.presets import HubError, publish, store_path
 from keras_cr.presets.publish import check_writable
@@ -189,6 +189,7 @@ class Run:
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
         announce("Evaluating the encoder before training.")
+        fit_missing_vocabulary(settings, self.encoder, train)
         before = after = self._evaluate(self.encoder, with_controls=not self.trains)
         encoder = train_encoder(
             settings, self.encoder, train, output, self.watching, self.augmentation

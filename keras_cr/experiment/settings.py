@@ -66,9 +66,9 @@ class Settings:
             convergence and on all training images at once (`fit_rationale`); `off` keeps it as the
             training left it.
         pooling: what the encoder's embedding is, one of `keras_cr.models.encoder.POOLINGS`;
-            `auto` is `average` with `rationale="off"`, `rationale_max` where maps cut the objects
-            out of the views, and else `rationale`. An encoder that `init` names keeps its own,
-            unless that is `average` and there is a rationale now.
+            `auto` is `average` with `rationale="off"`, `rationale_vlad` with `"on"`, and
+            `rationale` with the others. An encoder that `init` names keeps its own,
+            unless that is an average, plain or weighted, and `auto` is more.
         num_detectors: number of detectors in the rationale branch; None is 1, or 32 with
             `rationale="reference"`.
         epochs: number of passes over the training images; 0 leaves the backbone as it is and, with
@@ -292,10 +292,7 @@ class Settings:
         """The pooling of a new encoder."""
         if self.pooling != "auto":
             return self.pooling
-        if self.rationale == "off":
-            return "average"
-        rationale = named_rationale(self.rationale, self.rationale_options, self.objective)
-        return "rationale_max" if self.epochs and rationale.foregrounds else "rationale"
+        return {"off": "average", "on": "rationale_vlad"}.get(self.rationale, "rationale")
 
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""

@@ -19,6 +19,7 @@ from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining import Pretrainer, Rationale, fit_rationale, pretrain
 from keras_cr.pretraining.divergence import DivergedError
 from keras_cr.pretraining.loop import kept_maps
+from keras_cr.rationale import fit_vocabulary
 from keras_cr.rationale.branch_fit import MAX_IMAGES
 from keras_cr.rationale.foregrounds import read_maps
 
@@ -87,6 +88,9 @@ def train_encoder(
     _draw_foregrounds(settings, pretrainer, train, output)
     if settings.refits:
         _fit_branch(settings, pretrainer.encoder, train, pretrainer.rationale)  # type: ignore[arg-type]
+    elif pretrainer.encoder.pooling == "rationale_vlad":
+        announce("Fitting the vocabulary to the backbone as it is.")
+        fit_vocabulary(pretrainer.encoder, _shown(settings, train), seed=settings.seed)
     return pretrainer.encoder
 
 
@@ -109,6 +113,20 @@ def _fit_branch(
 ) -> None:
     """Fits the branch to the backbone as it is now."""
     announce("Fitting the rationale to the backbone as it is.")
-    shown = train.spread(MAX_IMAGES)
-    images = image_batches(shown, settings.image_size, settings.batch_size)
-    fit_rationale(encoder, images, rationale, seed=settings.seed)
+    fit_rationale(encoder, _shown(settings, train), rationale, seed=settings.seed)
+
+
+def fit_missing_vocabulary(
+    settings: Settings, encoder: CommonRationaleEncoder, train: FineGrainedDataset
+) -> None:
+    """Fits the vocabulary that an encoder pools by, if it has no words yet.
+
+    So that what an encoder is before its training is told under the pooling that it has after it.
+    """
+    if encoder.pooling == "rationale_vlad" and not encoder.vocabulary.fitted:  # type: ignore[union-attr]
+        fit_vocabulary(encoder, _shown(settings, train), seed=settings.seed)
+
+
+def _shown(settings: Settings, train: FineGrainedDataset):
+    """The training images that a frozen encoder is fitted to, as evaluation sees them."""
+    return image_batches(train.spread(MAX_IMAGES), settings.image_size, settings.batch_size)

@@ -12,6 +12,7 @@ from keras_cr.layers.response_normalization import GlobalResponseNormalization
 from keras_cr.layers.standardization import EmbeddingStandardization
 from keras_cr.layers.tokens import PatchPositions, PrefixTokens
 from keras_cr.layers.tokens_to_map import TokensToMap
+from keras_cr.layers.vlad_pooling import VLADPooling
 
 __all__ = [
     "ChannelRescaling",
@@ -26,5 +27,6 @@ __all__ = [
     "RationalePooling",
     "TokensToMap",
     "UnbiasedBatchNormalization",
+    "VLADPooling",
     "min_max_normalize",
 ]

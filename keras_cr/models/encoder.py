@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_cr._numbers import plain_seed, sides
 from keras_cr._types import Config, Dtype, Images, Shape, StrPath, Tensor
-from keras_cr.layers import RationaleBranch, RationalePooling
+from keras_cr.layers import RationaleBranch, RationalePooling, VLADPooling
 from keras_cr.models.adapt import adapt_backbone, check_class_token
 from keras_cr.models.backbones import backbone_from_name
 from keras_cr.models.families import licence_of
@@ -21,7 +21,7 @@ from keras_cr.models.map_size import MapSize
 from keras_cr.models.open_backbone import Opened, open_backbone
 from keras_cr.presets.backbone_source import BackboneSource
 
-POOLINGS = ("rationale", "average", "concat", "rationale_max")
+POOLINGS = ("rationale", "average", "concat", "rationale_max", "rationale_vlad")
 
 
 @keras.saving.register_keras_serializable(package="keras_cr")
@@ -38,12 +38,14 @@ class CommonRationaleEncoder(ImageModel):
             `keras_cr.models`, keras.applications, keras_hub, keras_cv, or your own), or a name:
             `"resnet18"`, `"resnet34"`, `"resnet50"`, `"squeezenet"`.
         num_detectors: number of 1x1 detectors in the branch, `K` in the paper, which has 32.
-        pooling: `"rationale"`, `"average"`, `"concat"` (both, one after the other), or
-            `"rationale_max"`: behind the rationale's average the maximum of each channel over all
-            places, each of unit length, as Wei et al., "Selective Convolutional Descriptor
-            Aggregation", IEEE TIP 2017, put the two together. A maximum keeps what one place shows
-            alone, such as a beak; it is for backbones that have left backgrounds behind
-            (docs/rationale.md).
+        pooling: `"rationale"`, the average weighted by the rationale; `"average"`, the plain one;
+            `"concat"`, both, one after the other; `"rationale_max"`, behind the rationale's average
+            the maximum of each channel over all places, each of unit length (Wei et al.,
+            "Selective Convolutional Descriptor Aggregation", IEEE TIP 2017); or
+            `"rationale_vlad"`, how the places that the rationale marks differ from a vocabulary of
+            them, see `keras_cr.layers.VLADPooling`, which `fit_rationale` fits with the branch.
+            Also an attribute that can be set (docs/rationale.md says what is best for what).
+        pooling_options: arguments of `VLADPooling` that differ from its defaults.
         image_size: side of the images in pixels, or `(H, W)`. If given, the map's size is checked
             at once.
         concat_class_token: whether the backbone's class token joins the embedding: behind what is
@@ -61,8 +63,8 @@ class CommonRationaleEncoder(ImageModel):
         `(B, H, W, 3)`, RGB 0..255, any numeric dtype; see `ImageModel`.
 
     Output shape:
-        `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"` and `"rationale_max"`; with a
-        class token its channels more.
+        `(B, C)`, float32, unit length; `(B, 2 C)` for `"concat"` and `"rationale_max"`, `(B, 256)`
+        for `"rationale_vlad"`; with a class token its channels more.
 
     Raises:
         ValueError: the backbone does not end in a 4-D feature map with known channels, the map has
@@ -89,13 +91,13 @@ class CommonRationaleEncoder(ImageModel):
         backbone_source: BackboneSource | Mapping | None = None,
         concat_class_token: bool = False,
         weights: str | None = None,
+        pooling_options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.backbone_source = BackboneSource.of(backbone_source)
         seed = plain_seed(seed)
-        if pooling not in POOLINGS:
-            raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
+        _check_pooling(pooling)
         if isinstance(backbone, str):
             backbone = backbone_from_name(backbone, weights, seed=seed, dtype=self.dtype_policy)
         elif weights is not None:
@@ -109,7 +111,6 @@ class CommonRationaleEncoder(ImageModel):
         if concat_class_token:
             check_class_token(backbone)
         self.backbone = backbone
-        self.pooling = pooling
         self.concat_class_token = bool(concat_class_token)
         self.seed = seed
         self.branch = RationaleBranch(
@@ -118,7 +119,41 @@ class CommonRationaleEncoder(ImageModel):
         self.num_detectors = self.branch.num_detectors
         self.branch.build((None, None, None, map_shape[-1]))
         self.pool = RationalePooling(dtype=self.dtype_policy, name="pool")
+        self.vocabulary: VLADPooling | None = None
+        if pooling_options is not None or pooling == "rationale_vlad":
+            self._add_vocabulary(dict(pooling_options or {}))
+        self.pooling = pooling
         self.built = True
+
+    @property
+    def pooling(self) -> str:
+        """How feature maps become embeddings, one of `POOLINGS`.
+
+        Set to `"rationale_vlad"`, an encoder without a vocabulary gets one, which is still to be
+        fitted (`keras_cr.rationale.fit_vocabulary`). An embedder or a classifier that was made
+        before may have been compiled with the pooling it had.
+
+        Raises:
+            ValueError: there is no such pooling.
+        """
+        return self._pooling
+
+    @pooling.setter
+    def pooling(self, pooling: str) -> None:
+        _check_pooling(pooling)
+        if pooling == "rationale_vlad" and self.vocabulary is None:
+            self._add_vocabulary({})
+        self._pooling = pooling
+
+    def _add_vocabulary(self, options: dict[str, Any]) -> None:
+        if unknown := sorted(options.keys() - set(VLADPooling.CHOICES)):
+            raise ValueError(
+                f"`pooling_options` may hold {', '.join(VLADPooling.CHOICES)}. Received: {unknown}"
+            )
+        options = {"seed": self.seed} | options
+        layer = VLADPooling(**options, dtype=self.dtype_policy, name="vocabulary")
+        layer.build((None, None, None, self.channels))
+        self.vocabulary = layer
 
     @property
     def channels(self) -> int:
@@ -191,6 +226,8 @@ class CommonRationaleEncoder(ImageModel):
             rationale: `(B, h, w)`.
             class_token: `(B, C)`, what joins it, or None.
         """
+        if self.pooling == "rationale_vlad":
+            return _joined(self.vocabulary(feature_map, rationale), class_token)  # type: ignore[misc]
         pooled = self.pool(feature_map, None if self.pooling == "average" else rationale)
         beside = {"concat": self.pool, "rationale_max": _largest}.get(self.pooling)
         if beside is not None:
@@ -208,6 +245,8 @@ class CommonRationaleEncoder(ImageModel):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         channels = self.channels * (2 if self.pooling in ("concat", "rationale_max") else 1)
+        if self.pooling == "rationale_vlad":
+            channels = self.vocabulary.dimensions  # type: ignore[union-attr]
         channels += self.backbone.class_token_size if self.concat_class_token else 0
         return (input_shape[0], channels)
 
@@ -247,7 +286,7 @@ class CommonRationaleEncoder(ImageModel):
             load_weights: False gives fresh weights; for what is loaded by name.
             dtype: dtype policy of the encoder, and of a backbone that is loaded by name.
             revision, token, cache_dir, local_files_only: as for `load_backbone`.
-            **kwargs: as for the encoder: `num_detectors`, `pooling`, `seed`.
+            **kwargs: as for the encoder: `num_detectors`, `pooling`, `pooling_options`, `seed`.
 
         Raises:
             ValueError, ImportError: as `adapt_backbone` and `load_backbone`.
@@ -326,7 +365,13 @@ class CommonRationaleEncoder(ImageModel):
             "seed": self.seed,
             **({"backbone_source": source.as_dict()} if source else {}),
             "concat_class_token": self.concat_class_token,
+            **({"pooling_options": self.vocabulary.choices()} if self.vocabulary else {}),
         }
+
+
+def _check_pooling(pooling: Any) -> None:
+    if pooling not in POOLINGS:
+        raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
 
 
 def _largest(feature_map):

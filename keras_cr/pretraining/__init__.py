@@ -39,6 +39,7 @@ from keras_cr.rationale import (  # noqa: E402
     Rationale,
     Views,
     fit_rationale,
+    fit_vocabulary,
     foreground_maps,
 )
 
@@ -73,6 +74,7 @@ __all__ = [
     "Views",
     "distill",
     "fit_rationale",
+    "fit_vocabulary",
     "foreground_maps",
     "gather",
     "pretrain",

@@ -15,7 +15,12 @@ from keras_cr.rationale.foregrounds import Foregrounds
 from keras_cr.rationale.positives import Neighbours, Views
 
 _POSITIVES = {"neighbours": Neighbours, "views": Views}
-_EARLIER = {"foregrounds": "off", "background": 0.0, "background_negatives": 0.0}
+_EARLIER = {
+    "foregrounds": "off",
+    "background": 0.0,
+    "background_negatives": 0.0,
+    "self_training": False,
+}
 _PARTS = ("positives", "foregrounds")  # choices that have choices of their own
 
 
@@ -49,6 +54,9 @@ class Rationale:
             batch while it is trained (inference is always per image).
         train_affine: whether scale and offset of the branch's batch normalisation are trained.
             Frozen, the map keeps its contrast as the fit converges.
+        self_training: whether `fit_rationale` ends with a fit to the branch's own maps, refined by
+            each image's colours (`keras_cr.rationale.colours`): what the colours tell of one image,
+            the features can know of all. Concerns nothing else.
         foregrounds: how the branch's maps cut objects out for the views of
             `keras_cr.pretraining.pretrain`, `Foregrounds(...)`, or None, where they don't; `"on"`
             and `"off"` are `Foregrounds()` and None, `"auto"` is `"on"` with `Neighbours`. A step
@@ -76,6 +84,7 @@ class Rationale:
     reduction: str = "mean"
     map_normalization: str = "image"
     train_affine: bool = False
+    self_training: bool = True
     foregrounds: Foregrounds | str | None = "auto"
 
     def __post_init__(self):
@@ -241,8 +250,8 @@ class Rationale:
         """The rationale that `get_config` described.
 
         Of a config that lists the choices of both kinds of positives, as those of earlier runs do,
-        the ones without effect are left out; one that doesn't know `background`, `foregrounds` or
-        `refine` is of a run that did without them.
+        the ones without effect are left out; one that doesn't know `background`, `foregrounds`,
+        `refine` or `self_training` is of a run that did without them.
 
         Raises:
             ValueError: as `changed`.

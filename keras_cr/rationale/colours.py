@@ -26,7 +26,7 @@ def refine_by_colours(maps: Array, images: Array, rounds: int = ROUNDS) -> np.nd
 
     Args:
         maps: `(B, h, w)`, 0..1, over the whole images.
-        images: `(B, H, W, 3)`, RGB 0..255, the same squares.
+        images: `(B, H, W, 3)`, RGB 0..255, the same squares, or their thumbnails.
         rounds: how often colours are counted.
 
     Returns:
@@ -36,8 +36,7 @@ def refine_by_colours(maps: Array, images: Array, rounds: int = ROUNDS) -> np.nd
     highest = ops.convert_to_numpy(ops.max(maps, axis=(1, 2), keepdims=True)).astype("float32")
     maps = ops.image.resize(ops.cast(maps, "float32")[..., None], places, "bicubic")[..., 0]
     maps = np.clip(ops.convert_to_numpy(maps), 0, highest)
-    small = ops.image.resize(ops.cast(images, "float32"), places, antialias=True)
-    channels = np.clip(ops.convert_to_numpy(small) * (_BINS / 256), 0, _BINS - 1).astype("int32")
+    channels = np.clip(_small(images) * (_BINS / 256), 0, _BINS - 1).astype("int32")
     colour = (channels * [_BINS * _BINS, _BINS, 1]).sum(axis=-1).reshape(count, -1)
     own = colour + _BINS**3 * np.arange(count)[:, None]
     blur_colours, blur_places = _blur(_BINS, _BLUR_COLOURS), _blur(SIDE, _BLUR_PLACES)
@@ -58,6 +57,19 @@ def refine_by_colours(maps: Array, images: Array, rounds: int = ROUNDS) -> np.nd
         logit = np.log(known / (1 - known)) + blur_places @ evidence @ blur_places.T
         refined = 1 / (1 + np.exp(-logit))
     return np.where(highest > _LEVEL, refined, maps).astype("float32")
+
+
+def thumbnails_of(images: Array) -> np.ndarray:
+    """What is seen of images `(B, H, W, 3)`, to be kept: `(B, SIDE, SIDE, 3)` uint8."""
+    return np.clip(np.round(_small(images)), 0, 255).astype("uint8")
+
+
+def _small(images):
+    """Images of `SIDE` places on a side, as an array of floats."""
+    small = ops.cast(images, "float32")
+    if tuple(small.shape[1:3]) != (SIDE, SIDE):
+        small = ops.image.resize(small, (SIDE, SIDE), antialias=True)
+    return ops.convert_to_numpy(small)
 
 
 def _blur(size: int, deviation: float) -> np.ndarray:

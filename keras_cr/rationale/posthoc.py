@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from keras_cr._progress import Progress, Verbose, reading
 from keras_cr._replicas import refuse_scope
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
+from keras_cr.losses import RationaleFit
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.feature_maps import MAX_MEMORY, FeatureMaps, HeldMaps, in_chunks, largest_of
 from keras_cr.models.streams import checked_batches
@@ -24,13 +26,16 @@ from keras_cr.rationale.branch_fit import (
     fresh_branch,
 )
 from keras_cr.rationale.choices import Rationale
+from keras_cr.rationale.colours import refine_by_colours, thumbnails_of
 from keras_cr.rationale.explain import embed_for_neighbours, explain
 from keras_cr.rationale.measures import correlation
 from keras_cr.rationale.neighbours import NeighbourBank
+from keras_cr.rationale.vocabulary import fit_words
 
 ROUNDS = 4
 UNRELATED = 0.05  # an agreement below which a map does not follow its target
 _COMPARED = 2**21  # similarities at once, over which the slope of backgrounds is taken
+_SQUARED = RationaleFit(over="places")  # of refined maps, which say what is the object's
 DEFAULT = Rationale()
 
 
@@ -52,11 +57,14 @@ def fit_rationale(
 
     Feature maps are computed once. In each round the images are embedded (plain averages at first,
     then weighted by the last round's maps), the GradCAM of an InfoNCE with the nearest other images
-    as the positive is taken for every image, and a branch, fresh at first, is fitted to it. The
-    backbone and its statistics are not touched, labels are not used.
+    as the positive is taken for every image, and a branch, fresh at first, is fitted to it. In the
+    end a fresh one is fitted to those maps, refined by the images' colours, by the mean squared
+    error (`rationale.self_training`), unless they are not to be relied on. An encoder that pools by
+    a vocabulary gets that of the new maps. The backbone and its statistics are not touched, labels
+    are not used.
 
     Args:
-        encoder: of any origin; its branch is replaced, all else stays.
+        encoder: of any origin; its branch is replaced, and its vocabulary; all else stays.
         images: (N, H, W, 3), RGB 0..255, a list of images, or an iterable of such batches, such as
             `keras_cr.data.image_batches(...)`; of a batch that is a tuple the first element is
             taken, of one that is a dict `"image"` or `"images"`. Training images: what is fitted
@@ -64,8 +72,8 @@ def fit_rationale(
         rationale: which target; of its choices those that concern training beside an objective
             (`weight`, `bank_size`, `warmup`, `images`, `foregrounds`) play no part.
         rounds: how often neighbours are looked for.
-        epochs: passes of each round's fit, which goes on from the last one's; by default 16 over
-            all rounds.
+        epochs: passes of each round's fit, which goes on from the last one's, and of the fit to
+            refined maps; by default 16 over all rounds and 16.
         batch_size: images at a time.
         learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
         max_images: no more than the first so many are used. Their feature maps are kept in half
@@ -79,7 +87,8 @@ def fit_rationale(
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
-        For each round a dict of means over images: `fit_loss`, `agreement` (correlation of target
+        For each round a dict of means over images, the last one's of the branch in the end:
+        `fit_loss`, `agreement` (correlation of target
         and map), `center_agreement` and `norm_agreement` (of the map with a Gaussian around the
         middle and with the feature's length), `target_share` (of the places), `map_change` (mean
         absolute difference to the last round's maps) and `flat_share` (of the images whose map has
@@ -111,7 +120,8 @@ def fit_rationale(
     positives = rationale.positives
     learning_rate = positive_number("learning_rate", learning_rate)
     rounds = whole_number("rounds", rounds)
-    epochs = -(-EPOCHS // rounds) if epochs is None else whole_number("epochs", epochs)
+    last_epochs = EPOCHS if epochs is None else whole_number("epochs", epochs)
+    epochs = -(-EPOCHS // rounds) if epochs is None else last_epochs
     batch_size = whole_number("batch_size", batch_size)
     max_images = whole_number("max_images", max_images)
     seed = whole_number("seed", seed, least=0)
@@ -121,7 +131,10 @@ def fit_rationale(
             "Load it anew, or take an earlier checkpoint."
         )
     held = [HeldMaps(max_memory / (1 + positives.mirror)) for _ in range(1 + positives.mirror)]
-    maps, mirrored = _feature_maps(encoder, images, batch_size, max_images, held, verbose)
+    thumbnails: list[np.ndarray] | None = [] if rationale.self_training else None
+    maps, mirrored = _feature_maps(
+        encoder, images, batch_size, max_images, held, verbose, thumbnails
+    )
     if len(maps) <= 2 * positives.k:
         raise ValueError(
             f"`images` must be more than twice the {positives.k} neighbours that make up a "
@@ -136,21 +149,18 @@ def fit_rationale(
             f"{largest_of(maps):.1e}. Put a Rescaling layer behind its backbone."
         )
     branch = fresh_branch(encoder.branch, seed)
-    fit = BranchFit(
-        branch,
-        maps,
-        rationale.fit_loss(),
-        epochs,
-        batch_size,
-        learning_rate * rationale.lr_multiplier,
-        rationale.train_affine,
-        max_memory,
-    )
+    fit_options: dict[str, Any] = {
+        "learning_rate": learning_rate * rationale.lr_multiplier,
+        "train_affine": rationale.train_affine,
+        "max_memory": max_memory,
+    }
+    fit = BranchFit(branch, maps, rationale.fit_loss(), epochs, batch_size, **fit_options)
 
     def embed(maps, weights):
         return embed_for_neighbours(rationale, encoder, maps, weights)
 
-    progress = Progress("Fitting the rationale", rounds * epochs, "epochs", verbose=verbose)
+    passes = rounds * epochs + rationale.self_training * last_epochs
+    progress = Progress("Fitting the rationale", passes, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
         embeddings = _in_chunks(embed, maps, weights)
         bank = NeighbourBank.of(rationale.positives, len(embeddings), encoder.channels)  # type: ignore[arg-type]
@@ -162,27 +172,53 @@ def fit_rationale(
             target = (target + other[:, :, ::-1]) / 2
         loss = fit.to(target, seed + number, progress.advance)
         before, weights = weights, _in_chunks(branch, maps)
+        history.append(_measured(loss, cam, target, norms, weights, before))
+        last = number + 1 == rounds
+        if thumbnails and last and doubt_of(history[-1]):
+            progress.advance(last_epochs)  # which are left out
+        elif thumbnails and last:
+            del fit  # and with it a copy of the maps
+            branch = fresh_branch(encoder.branch, seed)
+            fit = BranchFit(branch, maps, _SQUARED, last_epochs, batch_size, **fit_options)
+            fit.to(_refined(weights, thumbnails), seed, progress.advance)
+            weights = _in_chunks(branch, maps)
+            history[-1] = _measured(loss, cam, target, norms, weights, before)
         if mirrored is not None:
             mirrored_weights = _in_chunks(branch, mirrored)
-        history.append(
-            {
-                "fit_loss": loss,
-                "agreement": _agreement(target, weights),
-                "center_agreement": _agreement(center_prior(*cam.shape[1:])[None], weights),
-                "norm_agreement": _agreement(norms, weights),
-                "target_share": float(np.mean(cam > 0)),
-                "map_change": float(np.abs(weights - before).mean()),
-                "flat_share": float(np.mean(np.ptp(weights, axis=(1, 2)) == 0)),
-            }
-        )
         _check_finite(branch, history[-1], number + 1)
         progress.tell(f"round {number + 1}: agreement {history[-1]['agreement']:.2f}")
         if on_round is not None:
             on_round(number + 1, history[-1])
     encoder.branch.set_weights(branch.get_weights())
+    if encoder.pooling == "rationale_vlad":
+        fit_words(encoder.vocabulary, maps, weights, seed)  # type: ignore[arg-type]
     if doubt := doubt_of(history[-1]):
         warnings.warn(doubt, stacklevel=2)
     return history
+
+
+def _measured(loss, cam, target, norms, weights, before) -> dict[str, float]:
+    """What `fit_rationale` returns for a round."""
+    return {
+        "fit_loss": loss,
+        "agreement": _agreement(target, weights),
+        "center_agreement": _agreement(center_prior(*cam.shape[1:])[None], weights),
+        "norm_agreement": _agreement(norms, weights),
+        "target_share": float(np.mean(cam > 0)),
+        "map_change": float(np.abs(weights - before).mean()),
+        "flat_share": float(np.mean(np.ptp(weights, axis=(1, 2)) == 0)),
+    }
+
+
+def _refined(weights: np.ndarray, thumbnails: list[np.ndarray]) -> np.ndarray:
+    """The maps refined by the images' colours, at their own size."""
+    parts, start = [], 0
+    for some in thumbnails:
+        found = refine_by_colours(weights[start : start + len(some)], some)
+        small = ops.image.resize(found[..., None], weights.shape[1:], antialias=True)[..., 0]
+        parts.append(ops.convert_to_numpy(small))
+        start += len(some)
+    return np.concatenate(parts)
 
 
 def _check_kinds(encoder, rationale, on_round) -> None:
@@ -253,18 +289,27 @@ def check_frozen(rationale: Rationale) -> None:
 
 
 def _feature_maps(
-    encoder, images, batch_size: int, max_images: int, held: list[HeldMaps], verbose: Verbose
+    encoder,
+    images,
+    batch_size: int,
+    max_images: int,
+    held: list[HeldMaps],
+    verbose: Verbose,
+    thumbnails: list[np.ndarray] | None = None,
 ) -> tuple:
     """(N, h, w, C), see `HeldMaps.all`: the images' maps, and the mirror images' or None.
 
     Args:
         held: what is to hold the images', and the mirror images' if they are wanted.
+        thumbnails: gets the images in small, batch by batch, where it is given.
     """
     batches = checked_batches(images, batch_size, rgb=encoder.takes_rgb)
     model = FeatureMaps(encoder)
     for batch in reading(images, batches, "Computing feature maps", verbose):
         encoder.map_size.check(*batch.shape[1:3])
         batch = batch[: max_images - len(held[0])]
+        if thumbnails is not None:
+            thumbnails.append(thumbnails_of(batch))
         for maps, seen in zip(held, (batch, batch[:, :, ::-1]), strict=False):
             maps.add(model.predict_on_batch(seen))
         if len(held[0]) >= max_images:

@@ -24,8 +24,8 @@ def encoder_on(
             its branch is to have another number of detectors.
         num_detectors: of the branch; None: an encoder's own, or `detectors`.
         detectors: of a backbone's branch, where it is not told.
-        pooling: of a new encoder. An encoder that was trained without a rationale, by plain
-            averages, gets one.
+        pooling: of a new encoder. One that takes plain averages gets it too, and one that takes
+            weighted averages, where it is `"rationale_vlad"`.
         **options: of a new encoder.
 
     Raises:
@@ -33,7 +33,8 @@ def encoder_on(
     """
     if isinstance(model, CommonRationaleEncoder):
         if num_detectors in (None, model.num_detectors):
-            if model.pooling == "average":
+            averages = model.pooling == "rationale" and pooling == "rationale_vlad"
+            if averages or model.pooling == "average":
                 model.pooling = pooling
             return model
         model = model.backbone

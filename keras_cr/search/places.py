@@ -14,8 +14,9 @@ def similarity_maps(
 
     An embedding is `sum_p w(p) phi(p)`, scaled to unit length, so its product with another one is
     a sum over places: `w(p) phi(p) . other / |sum_p w(p) phi(p)|`. A channel's maximum belongs to
-    the place that has it. Nothing is approximated: a map's sum is the similarity, apart from what a
-    class token adds, which has no place.
+    the place that has it; of `"rationale_vlad"` each place has its share of every root. Nothing is
+    approximated: a map's sum is the similarity, apart from what a class token adds, which has no
+    place.
 
     See `Places`, which several calls can share.
 
@@ -64,20 +65,28 @@ class Places(Embedder):
         seen = encoder.encode(images)
         features = ops.cast(seen["feature_map"], "float32")
         rationale = ops.cast(seen["rationale"], "float32")
-        equal = ops.ones_like(rationale)
-        largest = ops.cast(features == ops.max(features, axis=(1, 2), keepdims=True), "float32")
-        pooled = {
-            "rationale": [rationale[..., None]],
-            "average": [equal[..., None]],
-            "concat": [rationale[..., None], equal[..., None]],
-            "rationale_max": [rationale[..., None], largest],
-        }[encoder.pooling]
-        parts = [_unit_parts(features, weights) for weights in pooled]
-        parts = ops.concatenate(parts, axis=-1) / len(parts) ** 0.5
+        parts = _parts(encoder, features, rationale)
         embedding = ops.cast(seen["embedding"], "float32")
         if token := embedding.shape[-1] - parts.shape[-1]:  # behind the rest, and without a place
             parts = ops.pad(parts / 2**0.5, ((0, 0), (0, 0), (0, 0), (0, token)))
         return {"embedding": embedding, "parts": parts}
+
+
+def _parts(encoder, features, rationale):
+    """What each place contributes to the embedding, but for a class token's part."""
+    ops = keras.ops
+    if encoder.pooling == "rationale_vlad":
+        return encoder.vocabulary.parts(features, rationale)
+    equal = ops.ones_like(rationale)[..., None]
+    largest = ops.cast(features == ops.max(features, axis=(1, 2), keepdims=True), "float32")
+    pooled = {
+        "rationale": [rationale[..., None]],
+        "average": [equal],
+        "concat": [rationale[..., None], equal],
+        "rationale_max": [rationale[..., None], largest],
+    }[encoder.pooling]
+    parts = [_unit_parts(features, weights) for weights in pooled]
+    return ops.concatenate(parts, axis=-1) / len(parts) ** 0.5
 
 
 def _unit_parts(features, weights):

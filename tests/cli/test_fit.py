@@ -13,6 +13,7 @@ import keras_cr
 from keras_cr import CommonRationaleEncoder
 from keras_cr.cli import fit, main
 from keras_cr.data import synthetic_birds
+from keras_cr.models.encoder import POOLINGS
 from keras_cr.rationale import Rationale, fit_rationale
 from tests.case import tiny_backbone, tiny_encoder
 from tests.cli.test_main import fails
@@ -43,6 +44,26 @@ def run(images, output, *more):
     return main([str(part) for part in ("fit", images, "-o", output, *FEW, *more)])
 
 
+def test_poolings_are_the_librarys():
+    assert set(fit.POOLINGS) == set(POOLINGS) - {"average"}
+
+
+def test_what_the_embedding_is(folder, file, tmp_path):
+    """By a vocabulary, unless a preset has more than an average, or another is told."""
+    for name, start, expected in (
+        ("new", ("--backbone", file), "rationale_vlad"),
+        ("plain", ("--backbone", file, "--pooling", "rationale"), "rationale"),
+        ("again", ("--preset", tmp_path / "plain"), "rationale_vlad"),
+        ("both", ("--preset", tmp_path / "plain", "--pooling", "concat"), "concat"),
+        ("stays", ("--preset", tmp_path / "both"), "concat"),
+    ):
+        assert run(folder, tmp_path / name, *start) == 0
+        encoder = CommonRationaleEncoder.from_preset(str(tmp_path / name))
+        assert encoder.pooling == expected, name
+        if encoder.pooling == "rationale_vlad":
+            assert np.abs(encoder.vocabulary.words).max() > 0.01, "it has been fitted"
+
+
 def test_a_backbone_becomes_a_preset(folder, file, tmp_path, capsys):
     output = tmp_path / "deep" / "my encoder"
     assert run(folder, output, "--backbone", file, "--seed", 3) == 0
@@ -62,15 +83,15 @@ def test_a_backbone_becomes_a_preset(folder, file, tmp_path, capsys):
     assert Rationale.from_config(manifest["extra"]["rationale"]).positives.k == 10
 
     encoder = CommonRationaleEncoder.from_preset(str(output))
-    assert (encoder.num_detectors, encoder.pooling) == (1, "rationale")
+    assert (encoder.num_detectors, encoder.pooling) == (1, "rationale_vlad")
     assert encoder.image_size == (32, 32)
-    expected = CommonRationaleEncoder(keras.saving.load_model(file), num_detectors=1)
+    expected = CommonRationaleEncoder(keras.saving.load_model(file), 1, "rationale_vlad")
     images = synthetic_birds(2, NUMBER // 2, 0, image_size=32).images.astype("float32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit_rationale(expected, images, rounds=2, epochs=2, batch_size=8, seed=3)
     for one, other in zip(encoder.get_weights(), expected.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_a_preset_gets_another_branch_and_keeps_its_backbone(folder, tmp_path, capsys):
@@ -93,7 +114,7 @@ def test_a_preset_gets_another_branch_and_keeps_its_backbone(folder, tmp_path, c
         == 0
     )
     after = CommonRationaleEncoder.from_preset(str(preset))
-    assert (after.num_detectors, after.pooling, after.image_size) == (2, "rationale", (48, 48))
+    assert (after.num_detectors, after.pooling, after.image_size) == (2, "rationale_vlad", (48, 48))
     for one, other in zip(before.backbone.get_weights(), after.backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert np.abs(before.branch.get_weights()[0] - after.branch.get_weights()[0]).max() > 1e-3

@@ -10,8 +10,10 @@ import pytest
 from keras_cr.attribution import center_prior
 from keras_cr.data import FineGrainedDataset
 from keras_cr.evaluation import CONTROLS, add_controls, evaluate_features, extract, records
+from keras_cr.evaluation._control_source import Source
 from keras_cr.evaluation.localization import energy, foreground_cells
 from keras_cr.models import CommonRationaleEncoder
+from keras_cr.rationale.vocabulary import fit_words
 
 SIZE, CELLS = 64, 8
 
@@ -99,6 +101,30 @@ def test_controls_have_beside_them_what_the_encoder_has(pooling):
     np.testing.assert_allclose(found["rationale_alone"].embedding, own, atol=1e-5)
     both = np.concatenate([own, average], axis=1) / 2**0.5
     np.testing.assert_allclose(found["concat"].embedding, both, atol=1e-5)
+
+
+def test_a_controls_vocabulary_is_fitted_under_its_own_weights():
+    """The rationale's map as a control is the encoder itself; other weights have other words."""
+    encoder = CommonRationaleEncoder(pixels(), 2, "rationale_vlad", image_size=SIZE, seed=0)
+    features = extract(encoder, squares(), batch_size=20)
+    source = Source(features, seed=1, max_images=100)
+    maps = feature_maps(encoder, features.dataset)
+    rows, rationale = np.arange(len(maps)), features.embeddings.rationale
+    fit_words(encoder.vocabulary, source.train_maps, rationale[source.train], seed=1)
+    own = np.asarray(encoder.embed(maps, rationale))
+    as_control = source.pooling("own", lambda rows, maps: rationale[rows])
+    np.testing.assert_allclose(as_control(rows, maps, rationale), own, atol=1e-3)
+    found = add_controls(features, "center_prior,mask,rationale_alone", seed=1, verbose=0).controls
+    for name in ("center_prior", "mask"):
+        fixed = found[name].maps
+        assert found[name].embedding.shape == own.shape
+        by_its_own = source.pooling("own", lambda rows, maps, fixed=fixed: fixed[rows])
+        expected = by_its_own(rows, maps, fixed)
+        np.testing.assert_allclose(found[name].embedding, expected, atol=1e-3, err_msg=name)
+        with_the_encoders = np.asarray(encoder.embed(maps, fixed))
+        assert np.abs(found[name].embedding - with_the_encoders).max() > 0.05, name
+    alone = pooled(maps, rationale)
+    np.testing.assert_allclose(found["rationale_alone"].embedding, alone, atol=1e-5)
 
 
 def test_maps_are_what_their_names_say():

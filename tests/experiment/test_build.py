@@ -114,12 +114,11 @@ def test_the_weight_decay_goes_to_its_final_value(name, kind):
     assert float(falling.weight_decay) == pytest.approx(0, abs=1e-8)
 
 
-def test_a_maximum_stands_beside_the_rationale_where_backgrounds_are_swapped():
-    off = {"rationale_options": {"foregrounds": "off"}}
+def test_what_a_rationale_marks_is_pooled_by_a_vocabulary():
     for changed, expected in (
-        ({}, "rationale_max"),
-        ({"epochs": 0}, "rationale"),  # features of another training: a maximum is scenery's, too
-        (off, "rationale"),
+        ({}, "rationale_vlad"),
+        ({"epochs": 0}, "rationale_vlad"),
+        ({"rationale": "reference"}, "rationale"),
         ({"rationale": "paper"}, "rationale"),
         ({"rationale": "off"}, "average"),
         ({"pooling": "rationale"}, "rationale"),
@@ -139,11 +138,11 @@ def test_a_preset_keeps_its_branch_unless_another_is_asked_for(tmp_path):
     init = {"init": str(tmp_path / "preset"), "image_size": 32}
     same = build_encoder(Settings(**init, num_detectors=2))
     np.testing.assert_array_equal(same.branch.detectors.kernel, encoder.branch.detectors.kernel)
-    assert same.pooling == "rationale_max", "it has a rationale now"
+    assert same.pooling == "rationale_vlad", "it has a rationale now"
     assert build_encoder(Settings(**init, rationale="off")).pooling == "average"
     assert build_encoder(Settings(**init, pooling="concat")).pooling == "concat"
     wider = build_encoder(Settings(**init, num_detectors=4, epochs=0))
-    assert (wider.num_detectors, wider.pooling) == (4, "rationale")
+    assert (wider.num_detectors, wider.pooling) == (4, "rationale_vlad")
     for old, new in zip(encoder.backbone.weights, wider.backbone.weights, strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -157,7 +156,7 @@ def test_a_checkpoint_of_another_framework(tmp_path):
     np.savez(tmp_path / "moco.npz", **tensors)
     settings = Settings(init=str(tmp_path / "moco.npz"), image_size=64)
     encoder = build_encoder(settings)
-    assert (encoder.pooling, encoder.num_detectors) == ("rationale_max", 1)
+    assert (encoder.pooling, encoder.num_detectors) == ("rationale_vlad", 1)
     for ours, its in zip(encoder.backbone.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(ours, its)
     assert backbone_name(settings) == "moco"
@@ -177,7 +176,7 @@ def test_a_checkpoint_of_timm_on_the_hub(hub, tmp_path):
     encoder = build_encoder(Settings(init="hf://org/convnext", image_size=64))
     found = np.asarray(encoder.feature_map(IMAGES)).ravel()[::EVERY]
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert (encoder.pooling, encoder.num_detectors) == ("rationale_max", 1)
+    assert (encoder.pooling, encoder.num_detectors) == ("rationale_vlad", 1)
     with pytest.raises(PresetError, match="neither a preset .* nor a model that KerasHub reads"):
         build_encoder(Settings(init="hf://org/empty", image_size=64))
 

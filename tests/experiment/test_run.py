@@ -40,13 +40,16 @@ def test_a_run_writes_everything_and_can_be_loaded_by_name(birds, tmp_path, caps
     assert [row["epoch"] for row in history] == ["0", "1"]
     assert {"loss", "ssl_loss", "fit_loss", "contrastive_accuracy", "agreement"} <= set(history[0])
     printed = capsys.readouterr().out
-    assert "rationale_max pooling" in printed
+    assert "rationale_vlad pooling" in printed
     assert "average pooling" in printed
 
     encoder = CommonRationaleEncoder.from_preset("tiny_birds")
     trained = last_checkpoint(output)[0].encoder
     images = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
-    np.testing.assert_allclose(encoder(images), trained(images), atol=1e-5)
+    seen, of_state = encoder.encode(images), trained.encode(images)
+    for name in ("average_embedding", "rationale"):  # the vocabulary is fitted after the training
+        np.testing.assert_allclose(seen[name], of_state[name], atol=1e-5)
+    assert encoder.vocabulary.fitted
     classifier = CommonRationaleClassifier.from_preset("tiny_birds", num_classes=3)
     classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     classifier.fit(images, np.arange(3), verbose=0)
@@ -69,7 +72,7 @@ def test_a_run_that_goes_on_may_have_another_pooling(drawn, trained, tmp_path):
     before = json.loads((output / "metrics.json").read_text())
     after = start(drawn, output, **WHOLE, resume=True, pooling="concat")
     for scores in (before, before["initialization"]):
-        assert scores["protocol"]["pooling"] == "rationale"
+        assert scores["protocol"]["pooling"] == "rationale_vlad"
     for scores in (after, after["initialization"]):
         assert scores["protocol"]["pooling"] == "concat"
     stored = CommonRationaleEncoder.from_preset(output / "preset")
@@ -279,7 +282,7 @@ def test_the_recipe_stores_what_from_preset_loads(birds, tmp_path):
     trained = last_checkpoint(output)[0].encoder
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     ours, expected = encoder.encode(images), trained.encode(images)
-    for part in ("feature_map", "embedding", "average_embedding"):
+    for part in ("feature_map", "rationale", "average_embedding"):
         np.testing.assert_allclose(ours[part], expected[part], atol=1e-5)
     source = json.loads((output / "preset" / "preset.json").read_text())["source"]
     assert "train_cub.py" in source["command"]

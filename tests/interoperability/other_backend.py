@@ -17,7 +17,7 @@ from keras import ops
 
 import keras_cr
 import keras_cr.models  # registers the classes for keras.saving.load_model
-from keras_cr.rationale import Neighbours, Rationale, fit_rationale
+from keras_cr.rationale import Neighbours, Rationale, fit_rationale, fit_vocabulary
 
 SIDE = 32
 
@@ -26,7 +26,8 @@ def main(folder: Path, output: Path) -> None:
     batch, labels = np.load(folder / "images.npy"), np.array([0, 1, 2])
     encoder = keras.saving.load_model(folder / "encoder")
     arrays = {"load_model": encoder(batch)} | explained(encoder, batch)
-    arrays |= fitted(encoder, np.load(folder / "birds.npy"))
+    birds = np.load(folder / "birds.npy")
+    arrays |= fitted(encoder, birds) | {"vocabulary": similarities(encoder, birds)}
     # A preset is checked by Keras' serialization, which imports an installed TensorFlow.
     facts = {"backend": keras.backend.backend(), "tensorflow": "tensorflow" in sys.modules}
     encoder = keras_cr.CommonRationaleEncoder.from_preset(str(folder / "encoder"))
@@ -79,6 +80,14 @@ def fitted(encoder, images) -> dict:
     return {"fitted maps": encoder.encode(images)["rationale"], "fit": measured}
 
 
+def similarities(encoder, images) -> np.ndarray:
+    """What images have in common by a vocabulary that was fitted to them."""
+    encoder.pooling = "rationale_vlad"
+    fit_vocabulary(encoder, images, verbose=0)
+    embeddings = ops.convert_to_numpy(encoder(images))
+    return embeddings @ embeddings.T
+
+
 def evaluated(encoder, photos: Path) -> dict:
     """Every number of the encoder on a folder of photos, and of controls of each kind."""
     from keras_cr.data import read_image_folder
@@ -109,6 +118,10 @@ def commanded(folder: Path, output: Path) -> dict:
                 "1",
                 "--epochs",
                 "2",
+                "--pooling",
+                "rationale",
+                "--rationale-options",
+                "self_training=false",  # a colour's bin can turn by a rounding
                 "-o",
                 fitted,
             ),

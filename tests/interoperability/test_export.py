@@ -54,8 +54,9 @@ def interpreters(path):
 
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
-def test_litert(tmp_path):
-    encoder = small_encoder("concat")
+@pytest.mark.parametrize("pooling", ["concat", "rationale_vlad"])
+def test_litert(tmp_path, pooling):
+    encoder = small_encoder(pooling)
     encoder.export(tmp_path / "encoder.tflite", format="litert", verbose=False)
     for interpreter in interpreters(tmp_path / "encoder.tflite"):
         (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -82,8 +83,9 @@ def onnx_session(path):
     [
         small_classifier,
         lambda: small_encoder(backbone=SqueezeNet(((2, 4),) * 3, width=4, seed=0)),
+        lambda: small_encoder("rationale_vlad"),
     ],
-    ids=["resnet classifier", "squeezenet encoder"],
+    ids=["resnet classifier", "squeezenet encoder", "vocabulary"],
 )
 def test_onnx(model, tmp_path):
     model = model()

@@ -39,7 +39,7 @@ def test_the_class_token_joins_the_embedding(folder, tmp_path):
     model, _ = load_backbone(folder)
     token = np.asarray(model({"images": case.preprocess(shown)}))[:, 0]
     backbone = adapt_backbone(model)
-    for pooling in ("rationale", "concat", "rationale_max"):
+    for pooling in ("rationale", "concat", "rationale_max", "rationale_vlad"):
         options = {"pooling": pooling, "num_detectors": 2, "seed": 0}
         plain = CommonRationaleEncoder(backbone, **options)
         joined = CommonRationaleEncoder(backbone, concat_class_token=True, **options)

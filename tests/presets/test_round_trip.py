@@ -48,7 +48,7 @@ def test_same_outputs_and_what_preset_json_says(tmp_path):
     np.testing.assert_allclose(outputs(loaded), outputs(model), rtol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["rationale", "concat", "rationale_max"])
+@pytest.mark.parametrize("pooling", ["rationale", "concat", "rationale_max", "rationale_vlad"])
 def test_encoder(tmp_path, pooling):
     encoder = CommonRationaleEncoder(tiny_backbone(), num_detectors=3, pooling=pooling)
     encoder.save_to_preset(tmp_path / "encoder")
