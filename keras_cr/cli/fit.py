@@ -93,11 +93,11 @@ def run(args: argparse.Namespace) -> None:
     encoder = encoder_on(
         with_precision(model, "float32"),
         args.num_detectors,
-        pooling=POOLING,
+        pooling=args.pooling or POOLING,
         image_size=image_size,
         seed=args.seed,
     )
-    if args.pooling:
+    if args.pooling:  # a preset has its own
         encoder.pooling = args.pooling
     encoder.image_size = (image_size, image_size)
     dataset, _ = readable_images(args)

@@ -88,7 +88,7 @@ def train_encoder(
     _draw_foregrounds(settings, pretrainer, train, output)
     if settings.refits:
         _fit_branch(settings, pretrainer.encoder, train, pretrainer.rationale)  # type: ignore[arg-type]
-    elif pretrainer.encoder.pooling == "rationale_vlad":
+    elif pretrainer.encoder.vocabulary is not None:
         announce("Fitting the vocabulary to the backbone as it is.")
         fit_vocabulary(pretrainer.encoder, _shown(settings, train), seed=settings.seed)
     return pretrainer.encoder

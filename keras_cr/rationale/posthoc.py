@@ -10,14 +10,13 @@ from keras import ops
 
 from keras_cr._finite import not_finite
 from keras_cr._numbers import positive_number, whole_number
-from keras_cr._progress import Progress, Verbose, reading
+from keras_cr._progress import Progress, Verbose
 from keras_cr._replicas import refuse_scope
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.models.feature_maps import MAX_MEMORY, FeatureMaps, HeldMaps, in_chunks, largest_of
-from keras_cr.models.streams import checked_batches
+from keras_cr.models.feature_maps import MAX_MEMORY, HeldMaps, largest_of
 from keras_cr.rationale.branch_fit import (
     EPOCHS,
     LEARNING_RATE,
@@ -26,8 +25,9 @@ from keras_cr.rationale.branch_fit import (
     fresh_branch,
 )
 from keras_cr.rationale.choices import Rationale
-from keras_cr.rationale.colours import refine_by_colours, thumbnails_of
+from keras_cr.rationale.colours import refine_by_colours
 from keras_cr.rationale.explain import embed_for_neighbours, explain
+from keras_cr.rationale.frozen_maps import frozen_maps, of_all
 from keras_cr.rationale.measures import correlation
 from keras_cr.rationale.neighbours import NeighbourBank
 from keras_cr.rationale.vocabulary import fit_words
@@ -88,11 +88,10 @@ def fit_rationale(
 
     Returns:
         For each round a dict of means over images, the last one's of the branch in the end:
-        `fit_loss`, `agreement` (correlation of target
-        and map), `center_agreement` and `norm_agreement` (of the map with a Gaussian around the
-        middle and with the feature's length), `target_share` (of the places), `map_change` (mean
-        absolute difference to the last round's maps) and `flat_share` (of the images whose map has
-        no contrast).
+        `fit_loss`, `agreement` (correlation of target and map), `center_agreement` and
+        `norm_agreement` (of the map with a Gaussian around the middle and with the feature's
+        length), `target_share` (of the places), `map_change` (mean absolute difference to the last
+        round's maps) and `flat_share` (of the images whose map has no contrast).
 
     Raises:
         ValueError: there are too few images for the neighbours' `k`, or they are no RGB images of
@@ -132,9 +131,8 @@ def fit_rationale(
         )
     held = [HeldMaps(max_memory / (1 + positives.mirror)) for _ in range(1 + positives.mirror)]
     thumbnails: list[np.ndarray] | None = [] if rationale.self_training else None
-    maps, mirrored = _feature_maps(
-        encoder, images, batch_size, max_images, held, verbose, thumbnails
-    )
+    maps, *mirror = frozen_maps(encoder, images, batch_size, max_images, held, verbose, thumbnails)
+    mirrored = mirror[0] if mirror else None
     if len(maps) <= 2 * positives.k:
         raise ValueError(
             f"`images` must be more than twice the {positives.k} neighbours that make up a "
@@ -142,7 +140,7 @@ def fit_rationale(
         )
     weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
     mirrored_weights = weights
-    norms = _in_chunks(lambda x: ops.norm(x, axis=-1), maps)
+    norms = of_all(lambda x: ops.norm(x, axis=-1), maps)
     if not np.isfinite(norms).all():
         raise ValueError(
             "`encoder` must have features whose length float32 can hold; received up to "
@@ -162,17 +160,18 @@ def fit_rationale(
     passes = rounds * epochs + rationale.self_training * last_epochs
     progress = Progress("Fitting the rationale", passes, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
-        embeddings = _in_chunks(embed, maps, weights)
+        embeddings = of_all(embed, maps, weights)
         bank = NeighbourBank.of(rationale.positives, len(embeddings), encoder.channels)  # type: ignore[arg-type]
         bank.enqueue(embeddings, np.arange(len(embeddings)))
         cam, target = _explain(bank, maps, embeddings, rationale)
         if mirrored is not None:
-            embeddings = _in_chunks(embed, mirrored, mirrored_weights)
+            embeddings = of_all(embed, mirrored, mirrored_weights)
             other = _explain(bank, mirrored, embeddings, rationale)[1]
             target = (target + other[:, :, ::-1]) / 2
         loss = fit.to(target, seed + number, progress.advance)
-        before, weights = weights, _in_chunks(branch, maps)
+        before, weights = weights, of_all(branch, maps)
         history.append(_measured(loss, cam, target, norms, weights, before))
+        _check_finite(branch, history[-1], number + 1)
         last = number + 1 == rounds
         if thumbnails and last and doubt_of(history[-1]):
             progress.advance(last_epochs)  # which are left out
@@ -181,17 +180,17 @@ def fit_rationale(
             branch = fresh_branch(encoder.branch, seed)
             fit = BranchFit(branch, maps, _SQUARED, last_epochs, batch_size, **fit_options)
             fit.to(_refined(weights, thumbnails), seed, progress.advance)
-            weights = _in_chunks(branch, maps)
+            weights = of_all(branch, maps)
             history[-1] = _measured(loss, cam, target, norms, weights, before)
+            _check_finite(branch, history[-1], number + 1)
         if mirrored is not None:
-            mirrored_weights = _in_chunks(branch, mirrored)
-        _check_finite(branch, history[-1], number + 1)
+            mirrored_weights = of_all(branch, mirrored)
         progress.tell(f"round {number + 1}: agreement {history[-1]['agreement']:.2f}")
         if on_round is not None:
             on_round(number + 1, history[-1])
+    if encoder.vocabulary is not None:  # which stays as it was, with the branch, if that fails
+        fit_words(encoder.vocabulary, maps, weights, seed)
     encoder.branch.set_weights(branch.get_weights())
-    if encoder.pooling == "rationale_vlad":
-        fit_words(encoder.vocabulary, maps, weights, seed)  # type: ignore[arg-type]
     if doubt := doubt_of(history[-1]):
         warnings.warn(doubt, stacklevel=2)
     return history
@@ -288,45 +287,6 @@ def check_frozen(rationale: Rationale) -> None:
         )
 
 
-def _feature_maps(
-    encoder,
-    images,
-    batch_size: int,
-    max_images: int,
-    held: list[HeldMaps],
-    verbose: Verbose,
-    thumbnails: list[np.ndarray] | None = None,
-) -> tuple:
-    """(N, h, w, C), see `HeldMaps.all`: the images' maps, and the mirror images' or None.
-
-    Args:
-        held: what is to hold the images', and the mirror images' if they are wanted.
-        thumbnails: gets the images in small, batch by batch, where it is given.
-    """
-    batches = checked_batches(images, batch_size, rgb=encoder.takes_rgb)
-    model = FeatureMaps(encoder)
-    for batch in reading(images, batches, "Computing feature maps", verbose):
-        encoder.map_size.check(*batch.shape[1:3])
-        batch = batch[: max_images - len(held[0])]
-        if thumbnails is not None:
-            thumbnails.append(thumbnails_of(batch))
-        for maps, seen in zip(held, (batch, batch[:, :, ::-1]), strict=False):
-            maps.add(model.predict_on_batch(seen))
-        if len(held[0]) >= max_images:
-            break
-    found = [maps.all() for maps in held]
-    return found[0], found[1] if len(found) > 1 else None
-
-
-def _in_chunks(function: Callable, maps, *others, axis: int = 0) -> np.ndarray:
-    """`function` of feature maps in float32, so many at a time that memory holds them so."""
-    parts = []
-    for rows in in_chunks(maps):
-        part = function(ops.cast(maps[rows], "float32"), *(other[rows] for other in others))
-        parts.append(ops.convert_to_numpy(part))  # with PyTorch's, the graph would be kept
-    return np.concatenate(parts, axis=axis)
-
-
 def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, np.ndarray]:
     """GradCAM and target of every image's comparison with its neighbours: (N, h, w)."""
     gradients = []
@@ -337,7 +297,7 @@ def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, 
     def explained(maps, gradients):
         return ops.stack(explain(rationale, maps, gradients[:, None, None, :]))
 
-    cam, target = _in_chunks(explained, maps, np.concatenate(gradients), axis=1)
+    cam, target = of_all(explained, maps, np.concatenate(gradients), axis=1)
     return cam, target
 
 

@@ -7,13 +7,13 @@ import numpy as np
 from keras import ops
 
 from keras_cr._numbers import whole_number
-from keras_cr._progress import Verbose, reading
+from keras_cr._progress import Verbose
 from keras_cr._replicas import refuse_scope
 from keras_cr.layers import VLADPooling
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.models.feature_maps import FeatureMaps, HeldMaps, in_chunks
-from keras_cr.models.streams import checked_batches
+from keras_cr.models.feature_maps import HeldMaps, in_chunks
 from keras_cr.rationale.branch_fit import MAX_IMAGES
+from keras_cr.rationale.frozen_maps import frozen_maps, of_all
 
 _SAMPLED = 20_000  # places that words are found among
 _ITERATIONS = 50
@@ -32,7 +32,7 @@ def fit_vocabulary(
     seed: int = 0,
     verbose: Verbose = "auto",
 ) -> None:
-    """Fits the vocabulary of an encoder with `pooling="rationale_vlad"` to its rationale.
+    """Fits the vocabulary of an encoder, by which `pooling="rationale_vlad"` is, to its rationale.
 
     `fit_rationale` does so at its end. Alone it is for an encoder that has a rationale already and
     is to pool in another way. Neither labels nor the backbone's weights are touched.
@@ -55,24 +55,17 @@ def fit_vocabulary(
     >>> fit_vocabulary(encoder, image_batches(train, 224, 64))
     """
     refuse_scope("A vocabulary is fitted")
-    if getattr(encoder, "pooling", None) != "rationale_vlad":
+    if getattr(encoder, "vocabulary", None) is None:
         raise ValueError(
-            "`encoder` must have pooling='rationale_vlad', which pools by a vocabulary. Received: "
-            f"{getattr(encoder, 'pooling', type(encoder).__name__)!r}; set encoder.pooling first."
+            "`encoder` must have a vocabulary: one with pooling='rationale_vlad' has, which can be "
+            "set. Received: "
+            f"{getattr(encoder, 'pooling', type(encoder).__name__)!r}"
         )
     batch_size = whole_number("batch_size", batch_size)
     max_images = whole_number("max_images", max_images)
     seed = whole_number("seed", seed, least=0)
-    held, model = HeldMaps(), FeatureMaps(encoder)
-    batches = checked_batches(images, batch_size, rgb=encoder.takes_rgb)
-    for batch in reading(images, batches, "Computing feature maps", verbose):
-        encoder.map_size.check(*batch.shape[1:3])
-        held.add(model.predict_on_batch(batch[: max_images - len(held)]))
-        if len(held) >= max_images:
-            break
-    maps = held.all()
-    weights = [ops.convert_to_numpy(encoder.branch(maps[rows])) for rows in in_chunks(maps)]
-    fit_words(encoder.vocabulary, maps, np.concatenate(weights), seed)  # type: ignore[arg-type]
+    (maps,) = frozen_maps(encoder, images, batch_size, max_images, [HeldMaps()], verbose)
+    fit_words(encoder.vocabulary, maps, of_all(encoder.branch, maps), seed)  # type: ignore[arg-type]
 
 
 def fit_words(pool: VLADPooling, maps: Any, weights: np.ndarray, seed: int = 0) -> None:

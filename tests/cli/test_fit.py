@@ -60,6 +60,7 @@ def test_what_the_embedding_is(folder, file, tmp_path):
         assert run(folder, tmp_path / name, *start) == 0
         encoder = CommonRationaleEncoder.from_preset(str(tmp_path / name))
         assert encoder.pooling == expected, name
+        assert (encoder.vocabulary is None) == (name in ("plain", "both", "stays")), name
         if encoder.pooling == "rationale_vlad":
             assert np.abs(encoder.vocabulary.words).max() > 0.01, "it has been fitted"
 

@@ -130,7 +130,7 @@ def test_k_means_finds_groups():
 def test_an_encoders_own_is_fitted_with_its_branch_and_alone():
     encoder = tiny_encoder(pooling="rationale")
     photos = images(40)
-    with pytest.raises(ValueError, match="must have pooling='rationale_vlad'.*'rationale'"):
+    with pytest.raises(ValueError, match="must have a vocabulary.*Received: 'rationale'"):
         fit_vocabulary(encoder, photos)
     encoder.pooling = "rationale_vlad"
     before = encoder.vocabulary.get_weights()
