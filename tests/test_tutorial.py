@@ -31,7 +31,7 @@ def test_the_tutorial_runs_as_it_stands(tmp_path, monkeypatch, capsys):
             program, *words = shlex.split(line, comments=True)
             assert program == "keras-cr"
             assert not cli.main(words), line
-    assert session["index"].embeddings.shape == (33, 512)
+    assert session["index"].embeddings.shape == (33, 256)
     assert (tmp_path / "evaluation" / "report.html").is_file()
     assert (tmp_path / "clusters" / "clusters.csv").is_file()
     for picture in ("found.png", "maps/rationales.png"):

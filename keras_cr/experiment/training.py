@@ -89,8 +89,7 @@ def train_encoder(
     if settings.refits:
         _fit_branch(settings, pretrainer.encoder, train, pretrainer.rationale)  # type: ignore[arg-type]
     elif pretrainer.encoder.vocabulary is not None:
-        announce("Fitting the vocabulary to the backbone as it is.")
-        fit_vocabulary(pretrainer.encoder, _shown(settings, train), seed=settings.seed)
+        _fit_vocabulary(settings, pretrainer.encoder, train)
     return pretrainer.encoder
 
 
@@ -124,7 +123,14 @@ def fit_missing_vocabulary(
     So that what an encoder is before its training is told under the pooling that it has after it.
     """
     if encoder.pooling == "rationale_vlad" and not encoder.vocabulary.fitted:  # type: ignore[union-attr]
-        fit_vocabulary(encoder, _shown(settings, train), seed=settings.seed)
+        _fit_vocabulary(settings, encoder, train)
+
+
+def _fit_vocabulary(
+    settings: Settings, encoder: CommonRationaleEncoder, train: FineGrainedDataset
+) -> None:
+    announce("Fitting the vocabulary to the backbone as it is.")
+    fit_vocabulary(encoder, _shown(settings, train), seed=settings.seed)
 
 
 def _shown(settings: Settings, train: FineGrainedDataset):
