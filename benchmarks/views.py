@@ -12,7 +12,8 @@ Keras 3.15 has no crop of a random size, and blurs all views of a batch with one
 `RandomZoom` and `RandomTranslation` of the resized images stand in for the crop. The layers run on
 batches in `tf.data`, torchvision on one image after the other in a thread for each processor.
 
-"swapped" gives every second view the background of another image, as a rationale's maps do.
+"swapped" gives every second view the background of another image, as a rationale's maps do; "moved"
+moves crops to where such maps say that the object is.
 
 --train-step compares the views from files with what a ResNet-18 under MoCo takes of them on this
 machine. --images measures instead how the process grows in an epoch over so many images.
@@ -61,6 +62,7 @@ def compare(pixels, paths, size: int, batches: int, repeats: int, train_step: bo
     sources: dict[str, Callable[[], Iterator]] = {
         "decoded": lambda: ours(pixels, size),
         "decoded, swapped": lambda: ours(pixels, size, swap=True),
+        "decoded, swapped and moved": lambda: ours(pixels, size, swap=True, move=True),
         "files": lambda: ours(paths, size),
         "files, cached": lambda: ours(paths, size, cache="memory"),
         "Keras' layers, decoded": lambda: keras_layers(pixels, size),
@@ -107,15 +109,21 @@ def seconds_of(batches: Iterator, count: int) -> float:
 
 
 def ours(
-    images: np.ndarray | Sequence[str], size: int, cache: str | None = None, swap: bool = False
+    images: np.ndarray | Sequence[str],
+    size: int,
+    cache: str | None = None,
+    swap: bool = False,
+    move: bool = False,
 ) -> Iterator:
     """Endless batches of ours; with a cache, a first epoch has filled it."""
-    from keras_cr.data import BackgroundSwap, two_views
+    from keras_cr.data import BackgroundSwap, ObjectCrops, two_views
 
     options: dict[str, Any] = {"epochs": 10_000, "whole_images": False, "cache": cache}
+    maps = np.random.default_rng(0).uniform(size=(len(images), 14, 14))
     if swap:
-        maps = np.random.default_rng(0).uniform(size=(len(images), 14, 14))
         options["backgrounds"] = BackgroundSwap(maps)
+    if move:
+        options["crops"] = ObjectCrops(maps)
     views = iter(two_views(dataset(images), size, BATCH, **options))
     for _ in range(len(images) // BATCH if cache else 0):
         next(views)

@@ -15,6 +15,7 @@ from keras_cr.data.images import (
     image_batches,
     read_images,
 )
+from keras_cr.data.object_crops import ObjectCrops
 from keras_cr.data.report import Finding, Report
 from keras_cr.data.synthetic import bent_cut_outs, synthetic_birds, write_cub_layout
 from keras_cr.data.verify import verify
@@ -25,6 +26,7 @@ __all__ = [
     "BackgroundSwap",
     "Finding",
     "FineGrainedDataset",
+    "ObjectCrops",
     "Report",
     "UnreadableImageError",
     "bent_cut_outs",

@@ -260,14 +260,19 @@ class Augmentation:
 
         y, x, height, width of the first try that fits into the image, else of the central crop.
         """
+        return tf.cast(self.crop_boxes(shape, plan, plan.corner[None])[0], tf.int32)
+
+    def crop_boxes(self, shape: tf.Tensor, plan: ViewPlan, corners: tf.Tensor) -> tf.Tensor:
+        """Where that view would lie with other corners (K, 2), as in a plan: (K, 4) float32."""
         sides = tf.cast(shape[:2], tf.float32)
         sizes = tf.maximum(tf.round(plan.crops * tf.sqrt(tf.reduce_prod(sides))), 1.0)
         central = tf.minimum(sides, sides[::-1] * [1 / self.ratio[0], self.ratio[1]])
         sizes = tf.concat([sizes, tf.round(central)[None]], axis=0)
         first = tf.argmax(tf.reduce_all(sizes <= sides, axis=1))
         size = tf.gather(sizes, first)
-        corner = tf.where(first == _TRIES, 0.5, plan.corner)
-        return tf.cast(tf.concat([tf.floor(corner * (sides - size + 1)), size], axis=0), tf.int32)
+        corners = tf.where(first == _TRIES, 0.5, corners)
+        firsts = tf.floor(corners * (sides - size + 1))
+        return tf.concat([firsts, tf.broadcast_to(size, tf.shape(firsts))], axis=1)
 
     def _blur(self, view: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """Separable Gaussian blur of one sigma, reflected at the borders."""

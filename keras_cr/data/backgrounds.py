@@ -14,6 +14,7 @@ from keras_cr._types import Array
 from keras_cr.data._arguments import real, whole
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import in_batches, whole_image
+from keras_cr.data.maps import checked_maps
 
 FILLINGS = ("background", "image", "mean")
 VIEWS = ("query", "key", "small")
@@ -64,14 +65,7 @@ class BackgroundSwap:
     max_donors: int = 1024
 
     def __post_init__(self):
-        maps = np.asarray(self.maps)
-        if maps.ndim != 3 or not maps.size or maps.dtype.kind not in "fiub":
-            raise ValueError(f"maps: must be (N, h, w) numbers; received {_shape(maps)}.")
-        if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
-            raise ValueError(
-                f"maps: must lie in 0..1; received {maps.min():g} to {maps.max():g}, or NaN."
-            )
-        object.__setattr__(self, "maps", maps)
+        object.__setattr__(self, "maps", checked_maps(self.maps))
         for name in ("probability", "level"):
             if not 0 <= real(name, getattr(self, name)) <= 1:
                 raise ValueError(f"{name}: must lie in [0, 1]; received {getattr(self, name)}.")
@@ -242,7 +236,3 @@ def _donors(swap, alphas, dataset, rows: np.ndarray, read, image_size: int) -> n
         return tf.cast(tf.round(image), tf.uint8)
 
     return np.concatenate(list(in_batches(rows, donor, 64).as_numpy_iterator()))
-
-
-def _shape(maps: np.ndarray) -> str:
-    return f"{maps.dtype} of shape {maps.shape}"

@@ -7,6 +7,7 @@ in the dataset and its view, so that a run continued at epoch k sees what the wh
 import dataclasses
 import itertools
 import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ from keras_cr.data.augmentation import Augmentation, ViewPlan, draw
 from keras_cr.data.backgrounds import BackgroundSwap, swaps
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import image_reader, whole_image
+from keras_cr.data.object_crops import ObjectCrops, placing
 
 _PLANNED = 1024  # images whose views are planned in one go: some megabytes, however long the epoch
 _SMALL_SEED = 2  # folded into the views' seed; `draw` folds in 1
@@ -40,6 +42,7 @@ def two_views(
     boxes: bool = False,
     cache: str | os.PathLike | None = None,
     backgrounds: BackgroundSwap | None = None,
+    crops: ObjectCrops | None = None,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of two views of each image, for a pretrainer's `fit`.
 
@@ -73,6 +76,8 @@ def two_views(
             in every epoch. The batches are the same.
         backgrounds: Puts the objects of some views before other backgrounds; the crops and colours
             are those without it, and the whole images are left as they are.
+        crops: Moves crops to where they hold their object; their sizes and colours are those
+            without it.
 
     Returns:
         A `tf.data.Dataset` of dicts: `query` and `key` (B, image_size, image_size, 3) float32 RGB
@@ -84,8 +89,8 @@ def two_views(
 
     Raises:
         ValueError: The dataset holds fewer images than one batch, an argument is out of range,
-            `backgrounds` has not a map for each image, or the cache can't be written or is too
-            large for the machine.
+            `backgrounds` or `crops` has not a map for each image, or the cache can't be written or
+            is too large for the machine.
 
     Example:
 
@@ -117,20 +122,27 @@ def two_views(
     kinds = [query, key] + small_crops * [small]
     sizes = [image_size, image_size] + small_crops * [small_size]
     read = image_reader(dataset, cache)
-    draw_swaps = None
+    drawing = []
     if backgrounds is not None:
         names = ["query", "key"] + small_crops * ["small"]
         draw_swaps, changes_of = swaps(backgrounds, dataset, read, image_size, names)
-    drawn = _drawn(dataset, kinds, seed, steps * batch_size, small_crops, draw_swaps)
+        drawing.append(draw_swaps)
+    if crops is not None:
+        draw_places, placed = placing(crops, dataset, kinds, small_crops)
+        drawing.append(draw_places)
+    drawn = _drawn(dataset, kinds, seed, steps * batch_size, small_crops, drawing)
     if labels:
         dataset.need_labels("labels", "batches can't hold them")
     numbers = tf.constant(dataset.labels, tf.int32) if labels else None
 
-    def views(index, plan, *swapped):
+    def views(index, plan, *by_maps):
         image = read(index)
         plans, changes = _unstacked(plan), None
-        if swapped:
-            changes = changes_of(index, tf.shape(image), *swapped)
+        if crops is not None:
+            *by_maps, corners = by_maps
+            plans = placed(index, tf.shape(image), plans, corners)
+        if backgrounds is not None:
+            changes = changes_of(index, tf.shape(image), *by_maps)
         query, key, *small = _render(kinds, image, sizes, plans, changes)
         batch = {"query": query, "key": key, "index": index}
         if whole_images:
@@ -220,26 +232,31 @@ def _pair(augmentation) -> tuple[Augmentation, Augmentation]:
 
 
 def _drawn(
-    dataset, kinds: list[Augmentation], seed: int, used: int, small: int = 0, draw_swaps=None
+    dataset,
+    kinds: list[Augmentation],
+    seed: int,
+    used: int,
+    small: int = 0,
+    drawing: Sequence[Callable] = (),
 ):
     """Returns a function: epoch -> `used` pairs of an image's position and its views' plan.
 
-    The last `small` kinds are those of the small crops. What `draw_swaps` gives for a seed comes
-    beside them.
+    The last `small` kinds are those of the small crops. What each of `drawing` gives for a seed
+    comes beside them.
     """
 
     def one_epoch(epoch):
         order, view_seed = _order(dataset, seed, epoch)
         order = order[:used]
-        swapped = draw_swaps(view_seed) if draw_swaps else ()
+        beside = [each for drawn in drawing for each in drawn(view_seed)]
         draws = [draw((len(dataset), len(kinds) - small), view_seed)]
         if small:  # from a seed of their own: the others stay as they are without them
             draws.append(draw((len(dataset), small), tf.random.fold_in(view_seed, _SMALL_SEED)))
 
         def planned(rows):
             of_rows = tf.concat([tf.gather(each, rows) for each in draws], axis=1)
-            of_swaps = (tf.gather(each, rows) for each in swapped)
-            return tf.data.Dataset.from_tensor_slices((rows, _plan(kinds, of_rows), *of_swaps))
+            of_maps = (tf.gather(each, rows) for each in beside)
+            return tf.data.Dataset.from_tensor_slices((rows, _plan(kinds, of_rows), *of_maps))
 
         return tf.data.Dataset.from_tensor_slices(order).batch(_PLANNED).flat_map(planned)
 

@@ -14,7 +14,6 @@ from keras_cr._progress import Progress, Verbose, announce
 from keras_cr._replicas import number_of
 from keras_cr.data import (
     Augmentation,
-    BackgroundSwap,
     FineGrainedDataset,
     image_batches,
     two_views,
@@ -103,7 +102,7 @@ def pretrain(
     pretrainer.set_on_nan(on_nan)
     length = foregrounds.fit_every if foregrounds else max(epochs, 1)
 
-    def views(begun: int, ended: int, swap=None, first_step: int = 0):
+    def views(begun: int, ended: int, maps=None, first_step: int = 0):
         small_size = round(image_size * _SMALL_SIDE)
         if pretrainer.small_crops:
             small_size = max(small_size, pretrainer.encoder.map_size.smallest)
@@ -122,7 +121,8 @@ def pretrain(
             labels=pretrainer.needs_labels,
             boxes=pretrainer.boxes,
             cache=cache,
-            backgrounds=swap,
+            backgrounds=None if maps is None else foregrounds.swap(maps),
+            crops=None if maps is None else foregrounds.crops(maps),
         )
 
     if first_epoch >= epochs:
@@ -146,17 +146,17 @@ def pretrain(
         watching = WatchNotFinite(names, first_step)
         told = [ProgressBar(progress, epochs), watching, *callbacks]
         training = OneTraining(told, pretrainer, epochs, steps)
-        fitted, swap = None, None
+        fitted, maps = None, None
         while first_epoch < epochs:
             begun = first_epoch - first_epoch % length
             ended = min(begun + length, epochs)
             if cuts and fitted != begun:
-                swap = cuts.swap(begun, goes_on=first_epoch > begun or first_step > 0)
+                maps = cuts.maps(begun, goes_on=first_epoch > begun or first_step > 0)
                 fitted = begun
             if first_step:  # what is left of an epoch
                 ended = first_epoch + 1
             pretrainer.fit(
-                views(first_epoch, ended, swap, first_step),
+                views(first_epoch, ended, maps, first_step),
                 epochs=ended,
                 initial_epoch=first_epoch,
                 steps_per_epoch=steps - first_step,
@@ -200,8 +200,8 @@ class _Cuts:
     folder: str | os.PathLike | None
     verbose: Verbose
 
-    def swap(self, begun: int, goes_on: bool) -> BackgroundSwap | None:
-        """How views change from epoch `begun` on, which begins or goes on; None: they don't."""
+    def maps(self, begun: int, goes_on: bool) -> np.ndarray | None:
+        """What cuts from epoch `begun` on, which begins or goes on; None: nothing does."""
         foregrounds, maps = self.rationale.foregrounds, None
         path = None if self.folder is None else maps_path(self.folder, begun)
         decides = {
@@ -214,7 +214,7 @@ class _Cuts:
         }
         if path and goes_on:
             if (maps := read_maps(path, **decides)) is not None:
-                return foregrounds.swap(maps) if maps.size else None
+                return maps if maps.size else None
             announce(
                 f"{path} holds no maps of epoch {begun + 1}: the branch is fitted anew.",
                 self.verbose,
@@ -238,7 +238,7 @@ class _Cuts:
             write_maps(path, none if maps is None else maps, **decides)
             for earlier in kept_maps(path.parent)[2:]:  # a state before the last may go on
                 earlier.unlink()
-        return None if maps is None else foregrounds.swap(maps)
+        return maps
 
     def _fit(self, cut: str) -> str | None:
         """Fits the branch whose maps cut, if they are its; why they can't be trusted, or None."""

@@ -23,7 +23,7 @@ ALLOWED = {
 }
 _NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup", "background", "background_negatives")
 _POSITIVE = ("temperature", "contrast_temperature", "k", "cut_softness")
-_SHARES = ("cut_level", "swap_probability")
+_SHARES = ("cut_level", "swap_probability", "crop_share")
 _VIEWS = {"extra_passes": ("query", "key"), "swapped": ("query", "key", "small")}
 
 

@@ -251,7 +251,7 @@ class Rationale:
 
         Of a config that lists the choices of both kinds of positives, as those of earlier runs do,
         the ones without effect are left out; one that doesn't know `background`, `foregrounds`,
-        `refine` or `self_training` is of a run that did without them.
+        `refine`, `crop_share` or `self_training` is of a run that did without them.
 
         Raises:
             ValueError: as `changed`.
@@ -259,6 +259,7 @@ class Rationale:
         config = _EARLIER | dict(config)
         if config["foregrounds"] == "on":
             config.setdefault("refine", "none")
+            config.setdefault("crop_share", 0.0)
         if config.get("pooled_weight") == 0:  # of earlier runs: another loss, and none of it
             del config["pooled_weight"]
         kind = _POSITIVES.get(config.get("positives"), Neighbours)  # type: ignore[call-overload]

@@ -20,7 +20,7 @@ from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch, fresh_branch
 from keras_cr.rationale.colours import refine_by_colours
 
 if TYPE_CHECKING:
-    from keras_cr.data import BackgroundSwap, FineGrainedDataset
+    from keras_cr.data import BackgroundSwap, FineGrainedDataset, ObjectCrops
     from keras_cr.models import CommonRationaleEncoder
 
 _MASK_SIDE = 4  # pixels of an image that make one place of a mask's map
@@ -31,9 +31,9 @@ class Foregrounds:
     """Views show the objects that maps cut out on the backgrounds of other images.
 
     Two views share the object and no longer the background, so an objective learns what objects
-    look like. Before the first epoch, and again every few, the branch is fitted to the backbone as
-    it is (`fit_rationale`), and its maps cut until the next fit. Where the fitted maps say nothing,
-    views are left as they are.
+    look like; and their crops are moved to where they show enough of it. Before the first epoch,
+    and again every few, the branch is fitted to the backbone as it is (`fit_rationale`), and its
+    maps cut until the next fit. Where the fitted maps say nothing, views are left as they are.
 
     Args:
         cut: whose maps: the `"rationale"`'s; or, to compare with, those of a branch of its shape
@@ -47,6 +47,8 @@ class Foregrounds:
         swap_probability: that a view is changed.
         swapped: which views are: `"query"`, `"key"`, `"small"`.
         filling: what comes behind the object, see `keras_cr.data.BackgroundSwap`.
+        crop_share: least share of its object that a view's crop holds, see
+            `keras_cr.data.ObjectCrops`; 0 leaves crops where they fall.
         fit_every: epochs from one fit to the next.
 
     Raises:
@@ -60,6 +62,7 @@ class Foregrounds:
     swap_probability: float = 0.8
     swapped: tuple[str, ...] = ("query", "key")
     filling: str = "background"
+    crop_share: float = 0.5
     fit_every: int = 4
 
     def __post_init__(self):
@@ -71,7 +74,7 @@ class Foregrounds:
         object.__setattr__(self, "swapped", swapped)
         object.__setattr__(self, "fit_every", whole_number("fit_every", self.fit_every))
         check_choices(self)
-        for name in ("cut_level", "cut_softness", "swap_probability"):
+        for name in ("cut_level", "cut_softness", "swap_probability", "crop_share"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def swap(self, maps: np.ndarray) -> "BackgroundSwap":
@@ -86,6 +89,12 @@ class Foregrounds:
             filling=self.filling,
             views=self.swapped,
         )
+
+    def crops(self, maps: np.ndarray) -> "ObjectCrops | None":
+        """What `keras_cr.data.two_views` takes, of the same maps; None: crops fall as they do."""
+        from keras_cr.data import ObjectCrops
+
+        return ObjectCrops(maps, self.crop_share, level=self.cut_level) if self.crop_share else None
 
 
 def foreground_maps(

@@ -137,6 +137,24 @@ def test_the_maps_that_cut_are_refined_unless_they_should_not(tmp_path, trusted)
     assert sides["colours"] == SIDE_REFINED > sides["none"]
 
 
+def test_crops_hold_the_objects_that_the_maps_show():
+    """A training with `crop_share` is the `fit` on views whose crops those maps move."""
+    data, moving = scenes(), looped(cut="mask", crop_share=0.9, fit_every=9, filling="mean")
+    first, second, still = (
+        pretrainer(rationale=rationale) for rationale in (moving,) * 2 + (None,)
+    )
+    train(first, data, 2)
+    maps = foreground_maps(second.encoder, data, SIDE, cut="mask")
+    swap, crops = moving.foregrounds.swap(maps), moving.foregrounds.crops(maps)
+    views = two_views(data, SIDE, BATCH, epochs=2, backgrounds=swap, crops=crops)
+    second.fit(views, epochs=2, steps_per_epoch=2, verbose=0)
+    same(first, second)
+    still.fit(two_views(data, SIDE, BATCH, epochs=2, backgrounds=swap), epochs=2, verbose=0)
+    kernels = [made.encoder.backbone.weights[0].numpy() for made in (first, still)]
+    assert not np.array_equal(*kernels), "the crops must have moved"
+    assert looped().foregrounds.crops(maps) is None
+
+
 def test_callbacks_see_one_training(tmp_path):
     """However many calls of `fit` it is made of; and stop it."""
     stop = keras.callbacks.LambdaCallback(

@@ -139,6 +139,7 @@ def test_a_config_of_all_choices_loads_as_the_run_it_is_of():
         ({"cut_level": 1.5}, "`cut_level` must be in 0..1"),
         ({"cut_softness": float("inf")}, "`cut_softness` must be a finite number"),
         ({"swap_probability": True}, "`swap_probability` must be a finite number"),
+        ({"crop_share": 1.01}, r"`crop_share` must be in 0..1. Received: crop_share=1.01"),
         ({"swapped": ()}, r"`swapped` must name one or more views. Received: swapped=\(\)"),
         ({"swapped": 3}, "`swapped` must name one or more views. Received: swapped=3"),
         ({"swapped": ("whole",)}, "`swapped` must be some of"),
@@ -163,7 +164,8 @@ def test_foregrounds_among_the_choices():
         assert Rationale.from_config(rationale.get_config()) == rationale
     assert Rationale.from_config({"k": 3}).foregrounds is None, "of an earlier run"
     earlier = {"k": 3, "foregrounds": "on", "cut": "center"}
-    assert Rationale.from_config(earlier).foregrounds == Foregrounds(cut="center", refine="none")
+    expected = Foregrounds(cut="center", refine="none", crop_share=0)
+    assert Rationale.from_config(earlier).foregrounds == expected
     with pytest.raises(ValueError, match="`cut` has no effect with foregrounds='off'"):
         Rationale().changed({"foregrounds": "off", "cut": "mask"})
     with pytest.raises(ValueError, match="`foregrounds` needs positives=Neighbours"):
