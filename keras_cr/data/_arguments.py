@@ -1,4 +1,4 @@
-"""Numbers and folders that the readers of images are given."""
+"""Numbers, folders and maps that the readers of images and the makers of views are given."""
 
 import numbers
 import os
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_cr._numbers import as_sides, as_whole
-from keras_cr._types import StrPath
+from keras_cr._types import Array, StrPath
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
@@ -51,6 +51,35 @@ def real(name: str, value: Any) -> Any:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name}: must be a number; received {reprlib.repr(value)}.")
     return value
+
+
+def share(name: str, value: Any) -> Any:
+    """`value`, a number in 0..1.
+
+    Raises:
+        ValueError: it is none; the message names the argument.
+    """
+    if not 0 <= real(name, value) <= 1:
+        raise ValueError(f"{name}: must lie in [0, 1]; received {value}.")
+    return value
+
+
+def object_maps(maps: Array) -> np.ndarray:
+    """Maps `(N, h, w)` of where objects are, as an array.
+
+    Raises:
+        ValueError: they are of another shape or type, or leave 0..1.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim != 3 or not maps.size or maps.dtype.kind not in "fiub":
+        raise ValueError(
+            f"maps: must be (N, h, w) numbers; received {maps.dtype} of shape {maps.shape}."
+        )
+    if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
+        raise ValueError(
+            f"maps: must lie in 0..1; received {maps.min():g} to {maps.max():g}, or NaN."
+        )
+    return maps
 
 
 def folder_path(value: StrPath, name: str = "data_dir") -> Path:

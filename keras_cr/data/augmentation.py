@@ -17,6 +17,7 @@ from keras_cr.data._arguments import image_side
 _TRIES = 10  # torchvision's RandomResizedCrop: ten draws, then a central crop
 DRAWS = 2 * _TRIES + 16  # uniform numbers a view
 _SOLARIZE_FROM = 128.0  # torchvision's and PIL's threshold
+SMALL_SEED = 2  # folded into the views' seed for small crops; `draw` folds in 1
 _HUE = 3  # position of the hue among brightness, contrast, saturation, hue
 _LUMA = np.full((3, 1), 1, "float32") * np.array([0.299, 0.587, 0.114], "float32")
 # What each of the four blends a pixel x with, as 6 x 6 matrices on (x, m), m the mean pixel:
@@ -330,6 +331,24 @@ def draw(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     seeds = {DRAWS - 1: seed, 1: tf.random.fold_in(seed, 1)}
     numbers = [tf.random.stateless_uniform((*shape, n), s, alg="philox") for n, s in seeds.items()]
     return tf.concat(numbers, axis=-1)
+
+
+def by_kind(
+    drawing: Callable[[int, tf.Tensor], tf.Tensor],
+    views: int,
+    small: int,
+    seed: tf.Tensor,
+    axis: int = 1,
+) -> tf.Tensor:
+    """What `drawing` gives of a number of views and a seed, side by side along `axis`.
+
+    The last `small` views are small crops, which have a seed of their own: the others stay as they
+    are without them.
+    """
+    draws = [drawing(views - small, seed)]
+    if small:
+        draws.append(drawing(small, tf.random.fold_in(seed, SMALL_SEED)))
+    return tf.concat(draws, axis=axis)
 
 
 def _between(draw: tf.Tensor, low: float, high: float) -> tf.Tensor:

@@ -11,17 +11,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cr._types import Array
-from keras_cr.data._arguments import real, whole
+from keras_cr.data._arguments import object_maps, real, share, whole
+from keras_cr.data.augmentation import by_kind
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import in_batches, whole_image
-from keras_cr.data.maps import checked_maps
 
 FILLINGS = ("background", "image", "mean")
 VIEWS = ("query", "key", "small")
 _FINER = 4  # the cut's places on a side of one of the map's,
 _FINE = 28  # of which the map has fewer than so many on a side
 _CHUNK = 1024  # maps enlarged at a time
-_SEED, _SMALL_SEED = 3, 2  # folded into the views' seed, where small crops fold in 2
+_SEED = 3  # folded into the views' seed, where small crops fold in 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,10 +65,9 @@ class BackgroundSwap:
     max_donors: int = 1024
 
     def __post_init__(self):
-        object.__setattr__(self, "maps", checked_maps(self.maps))
+        object.__setattr__(self, "maps", object_maps(self.maps))
         for name in ("probability", "level"):
-            if not 0 <= real(name, getattr(self, name)) <= 1:
-                raise ValueError(f"{name}: must lie in [0, 1]; received {getattr(self, name)}.")
+            share(name, getattr(self, name))
         if not real("softness", self.softness) > 0:
             raise ValueError(f"softness: must be positive; received {self.softness}.")
         if self.filling not in FILLINGS:
@@ -133,12 +132,10 @@ def swaps(
     small = sum(name == "small" for name in kinds)
 
     def drawn(seed):
-        seed, count = tf.random.fold_in(seed, _SEED), len(dataset)
-        draws = tf.random.stateless_uniform((2, count, len(kinds) - small), seed, alg="philox")
-        if small:  # from a seed of their own: the others stay as they are without them
-            seed = tf.random.fold_in(seed, _SMALL_SEED)
-            of_small = tf.random.stateless_uniform((2, count, small), seed, alg="philox")
-            draws = tf.concat([draws, of_small], axis=2)
+        def uniform(views, seed):
+            return tf.random.stateless_uniform((2, len(dataset), views), seed, alg="philox")
+
+        draws = by_kind(uniform, len(kinds), small, tf.random.fold_in(seed, _SEED), axis=2)
         chance, which = tf.unstack(draws, axis=0)
         own = as_donor[:, None]
         others = tf.where(own < number, number - 1, number)

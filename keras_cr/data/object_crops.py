@@ -6,12 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from keras_cr.data._arguments import real, whole
-from keras_cr.data.augmentation import Augmentation, ViewPlan
+from keras_cr.data._arguments import object_maps, share, whole
+from keras_cr.data.augmentation import Augmentation, ViewPlan, by_kind
 from keras_cr.data.dataset import FineGrainedDataset
-from keras_cr.data.maps import checked_maps
 
-_SEED, _SMALL_SEED = 4, 2  # folded into the views' seed, as backgrounds fold in 3
+_SEED = 4  # folded into the views' seed, as backgrounds fold in 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,10 +47,9 @@ class ObjectCrops:
     level: float = 0.5
 
     def __post_init__(self):
-        object.__setattr__(self, "maps", checked_maps(self.maps))
+        object.__setattr__(self, "maps", object_maps(self.maps))
         for name in ("share", "level"):
-            if not 0 <= real(name, getattr(self, name)) <= 1:
-                raise ValueError(f"{name}: must lie in [0, 1]; received {getattr(self, name)}.")
+            share(name, getattr(self, name))
         whole("tries", self.tries, least=1)
 
 
@@ -87,11 +85,7 @@ def placing(
         return tf.random.stateless_uniform(shape, seed, alg="philox")
 
     def drawn(seed):
-        seed = tf.random.fold_in(seed, _SEED)
-        draws = [corners(len(kinds) - small, seed)]
-        if small:  # from a seed of their own: the others stay as they are without them
-            draws.append(corners(small, tf.random.fold_in(seed, _SMALL_SEED)))
-        return (tf.concat(draws, axis=1),)
+        return (by_kind(corners, len(kinds), small, tf.random.fold_in(seed, _SEED)),)
 
     def placed(position, image_shape, plans, others):
         held = tf.cast(tf.gather(objects, position), tf.float32)

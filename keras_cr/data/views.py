@@ -14,14 +14,13 @@ import tensorflow as tf
 
 from keras_cr._numbers import as_whole
 from keras_cr.data._arguments import image_side, whole
-from keras_cr.data.augmentation import Augmentation, ViewPlan, draw
+from keras_cr.data.augmentation import SMALL_SEED, Augmentation, ViewPlan, draw
 from keras_cr.data.backgrounds import BackgroundSwap, swaps
 from keras_cr.data.dataset import FineGrainedDataset
 from keras_cr.data.images import image_reader, whole_image
 from keras_cr.data.object_crops import ObjectCrops, placing
 
 _PLANNED = 1024  # images whose views are planned in one go: some megabytes, however long the epoch
-_SMALL_SEED = 2  # folded into the views' seed; `draw` folds in 1
 _SMALL_SCALE = (0.05, 0.14)  # SwAV's (arXiv 2006.09882), as are six crops of 96 pixels
 
 
@@ -250,8 +249,8 @@ def _drawn(
         order = order[:used]
         beside = [each for drawn in drawing for each in drawn(view_seed)]
         draws = [draw((len(dataset), len(kinds) - small), view_seed)]
-        if small:  # from a seed of their own: the others stay as they are without them
-            draws.append(draw((len(dataset), small), tf.random.fold_in(view_seed, _SMALL_SEED)))
+        if small:  # as `by_kind`, but for a copy of all draws
+            draws.append(draw((len(dataset), small), tf.random.fold_in(view_seed, SMALL_SEED)))
 
         def planned(rows):
             of_rows = tf.concat([tf.gather(each, rows) for each in draws], axis=1)
