@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for flag, default, what in (
         ("--num-detectors", None, "detectors of the branch (default: the preset's, else 1)"),
         ("--max-images", MAX_IMAGES, "draw so many of more images"),
+        (
+            "--output-stride",
+            None,
+            "pixels between two places of the map, 4, 8 or 16: a finer one, "
+            "of a convolutional backbone (default: as it is)",
+        ),
         ("--rounds", ROUNDS, "how often neighbours are looked for"),
         ("--epochs", EPOCHS, "passes over the images in a round (default: 16 over all rounds)"),
     ):
@@ -82,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     output = check_preset_output(args)
     with Progress("Starting Keras", verbose=2):
         from keras_cr.rationale.options import sized_rationale
-        from keras_cr.rationale.start import encoder_on, with_precision
+        from keras_cr.rationale.start import at_output_stride, encoder_on, with_precision
 
     options = _options(args)
     if args.preset:
@@ -97,6 +103,8 @@ def run(args: argparse.Namespace) -> None:
         image_size=image_size,
         seed=args.seed,
     )
+    if args.output_stride:
+        encoder = at_output_stride(encoder, args.output_stride)
     if args.pooling:  # a preset has its own
         encoder.pooling = args.pooling
     encoder.image_size = (image_size, image_size)

@@ -9,6 +9,7 @@ from keras.optimizers.schedules import CosineDecay
 from keras_cr.conversion.convert import convert_checkpoint
 from keras_cr.data import FineGrainedDataset
 from keras_cr.experiment.settings import Settings
+from keras_cr.layers.batch_normalization import batch_normalizations
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
 from keras_cr.models.open_backbone import is_preset, may_be_backbone
 from keras_cr.optimizers import LARS, AdamW
@@ -17,7 +18,7 @@ from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
 from keras_cr.rationale.foregrounds import mask_batches
 from keras_cr.rationale.options import sized_rationale
 from keras_cr.rationale.posthoc import check_frozen
-from keras_cr.rationale.start import encoder_from, encoder_on, with_precision
+from keras_cr.rationale.start import at_output_stride, encoder_from, encoder_on, with_precision
 
 CHECKPOINTS = (".pth", ".pt", ".pth.tar", ".ckpt", ".safetensors", ".npz")
 
@@ -35,9 +36,12 @@ def build_encoder(
             `settings.backbone`.
 
     Raises:
-        ValueError: `init` names nothing that can be loaded, or a model that is no backbone.
+        ValueError: `init` names nothing that can be loaded, or a model that is no backbone, or one
+            that can't have `output_stride`.
     """
     encoder = _encoder(settings, build_backbone)
+    if settings.output_stride is not None:
+        encoder = at_output_stride(encoder, settings.output_stride)
     if settings.pooling != "auto":
         encoder.pooling = settings.pooling
     return encoder
@@ -96,9 +100,6 @@ def build_pretrainer(
     Raises:
         ValueError: the objective's options, or it and the rationale, can't be.
     """
-    multiplier = settings.backbone_lr_multiplier
-    if multiplier is None:
-        multiplier = 1.0 if settings.init == "none" else 0.1
     steps = settings.epochs * (len(train) // settings.batch_size)
     objective = OBJECTIVES[settings.objective]
     options = objective.small_data(len(train), settings.batch_size, steps)
@@ -109,7 +110,7 @@ def build_pretrainer(
     pretrainer = objective(
         encoder,
         rationale=build_rationale(settings, len(train)),
-        backbone_lr_multiplier=multiplier,
+        backbone_lr_multiplier=backbone_lr_multiplier(settings, encoder.backbone),
         auxiliary=tasks,
         seed=settings.seed,
         dtype=settings.precision,
@@ -118,6 +119,21 @@ def build_pretrainer(
     )
     pretrainer.compile(build_optimizer(settings, len(train)))
     return pretrainer
+
+
+def backbone_lr_multiplier(settings: Settings, backbone: keras.Model) -> float:
+    """The backbone's share of the learning rate, as set or as `Settings` has it by default.
+
+    Weights under batch normalisation don't change what comes out by their length, and the longer
+    they are, as pretrained ones, the less a step of SGD turns them: a tenth of it leaves them all
+    but where they were (docs/rationale.md). Adam's and LARS' steps have a size of their own.
+    """
+    if settings.backbone_lr_multiplier is not None:
+        return settings.backbone_lr_multiplier
+    normalized = any(layer.trainable for layer in batch_normalizations(backbone))
+    if settings.init == "none" or (settings.optimizer == "sgd" and normalized):
+        return 1.0
+    return 0.1
 
 
 def check_objective(settings: Settings, train: FineGrainedDataset) -> None:

@@ -112,6 +112,11 @@ def _flags() -> dict[str, dict]:
             "(.pth, .safetensors), or a preset",
             "type": _init,
         },
+        "--output-stride": {
+            "type": int,
+            "help": "pixels between two places of the map, 4, 8 or 16: a finer one, of a "
+            "convolutional backbone (default: as it is)",
+        },
         "--objective": {"choices": sorted(OBJECTIVES), "help": "what is learnt from images"},
         "--objective-options": {
             "type": _options,
@@ -161,7 +166,8 @@ def _flags() -> dict[str, dict]:
         "--warmup-epochs": {"type": int, "help": "epochs over which it rises from 0"},
         "--backbone-lr-multiplier": {
             "type": float,
-            "help": "the backbone's share of it (default: 1 from scratch, 0.1 from --init)",
+            "help": "the backbone's share of it (default: 1 from scratch and, with sgd, where the "
+            "backbone has batch normalisation; 0.1 from another --init)",
         },
         "--weight-decay": {
             "type": float,

@@ -11,6 +11,7 @@ from keras_cr.experiment.options import (
     typed_objective_options,
 )
 from keras_cr.models.encoder import POOLINGS
+from keras_cr.models.output_stride import OUTPUT_STRIDES
 from keras_cr.pretraining.divergence import check_on_nan
 from keras_cr.rationale.options import named_rationale, typed_options
 
@@ -53,6 +54,8 @@ class Settings:
         init: `none`, `imagenet`, a `.keras` file, another framework's checkpoint (`.pth`,
             `.safetensors`, ...; `hf://timm/convnext_tiny.fb_in1k`), a preset's name, folder or
             handle, or what `CommonRationaleEncoder.from_backbone` loads (`dinov2_small`).
+        output_stride: pixels between two places of a convolutional backbone's map, 4, 8 or 16, see
+            `keras_cr.models.output_stride`; None: as it is.
         objective: the self-supervised objective, a name of `keras_cr.pretraining.OBJECTIVES`.
         objective_options: arguments of its class that differ from its settings for small data
             (`small_data`), by name; None: none.
@@ -79,8 +82,8 @@ class Settings:
             momentum of 0.9.
         learning_rate: of the heads and the branch at its highest; falls to 0 along a cosine.
         warmup_epochs: epochs over which the learning rate rises from 0 before it falls.
-        backbone_lr_multiplier: the backbone's share of it; None is 1 from random weights and 0.1
-            from pretrained ones.
+        backbone_lr_multiplier: the backbone's share of it; None is 1 from random weights and, with
+            `sgd`, where the backbone has batch normalisation, and 0.1 from other pretrained ones.
         weight_decay: of all trained weights, times the learning rate at each step; with `lars` or
             `final_weight_decay` biases and normalisations are left out.
         final_weight_decay: what `weight_decay` becomes along a cosine, with `adamw` or `lars`; DINO
@@ -120,6 +123,7 @@ class Settings:
     overwrite: bool = _setting(False, run=False, arm=False)
     backbone: str = "resnet50"
     init: str = "none"
+    output_stride: int | None = _setting(None, whole=True)
     objective: str = "moco"
     objective_options: dict[str, Any] | None = None
     auxiliary: dict[str, float] | None = None
@@ -169,6 +173,10 @@ class Settings:
             raise ValueError(
                 "`pooling` must be auto or average with rationale='off': the branch stays as it "
                 f"was drawn. Received: {self.pooling!r}"
+            )
+        if self.output_stride not in (None, *OUTPUT_STRIDES):
+            raise ValueError(
+                f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: {self.output_stride}"
             )
         self._check_rates()
         self._check_optimizer()

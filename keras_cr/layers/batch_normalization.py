@@ -77,6 +77,15 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
 
+def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The layers of a model, however deep inside it, that normalise by batches."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+
 def _values_per_channel(inputs):
     """`B * H * W` as a float32 scalar, also where some of them are known only at run time."""
     sizes = ops.shape(inputs)[:-1]

@@ -9,6 +9,7 @@ from keras_cr.models.adapted_backbone import AdaptedBackbone
 from keras_cr.models.families import family_of, known_normalization, of_package
 from keras_cr.models.normalization import NORMALIZATIONS, as_normalization
 from keras_cr.models.of_size import of_size
+from keras_cr.models.output_stride import with_output_stride
 
 
 def adapt_backbone(
@@ -17,6 +18,7 @@ def adapt_backbone(
     concat_class_token: bool = False,
     level: str | None = None,
     normalization: Any = "auto",
+    output_stride: int | None = None,
 ) -> keras.Model:
     """Makes a backbone of a model: RGB 0..255 in, one 4-D feature map out.
 
@@ -41,13 +43,16 @@ def adapt_backbone(
             output is the map. None takes the last.
         normalization: `"auto"` takes what is known of the model, see `keras_cr.models.families`;
             or as `keras_cr.models.normalization.as_normalization` takes it.
+        output_stride: pixels between two places of the map, 4, 8 or 16, where that is to be finer:
+            `keras_cr.models.output_stride.with_output_stride` copies a convolutional model so. Not
+            beside `level`.
 
     Returns:
         The model itself, or an `AdaptedBackbone`.
 
     Raises:
         ValueError: the model has no such map, can't take images of that size, has no class token,
-            or what it expects of images isn't known.
+            can't have that stride, or what it expects of images isn't known.
 
     Example:
 
@@ -69,6 +74,13 @@ def adapt_backbone(
     if normalization == "auto":
         normalization = known_normalization(model) if known is None else known
     normalization, model = as_normalization(normalization), of_size(model, size)
+    if output_stride is not None:
+        if level is not None:
+            raise ValueError(
+                "`output_stride` is for a model's last map, and `level` names another. Received: "
+                f"output_stride={output_stride!r}, level={level!r}"
+            )
+        model = with_output_stride(model, output_stride)
     if level is None and normalization == NORMALIZATIONS["none"] and _is_map(model):
         adapted = model
     else:

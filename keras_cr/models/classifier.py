@@ -11,6 +11,7 @@ from keras_cr._numbers import positive_number, whole_number
 from keras_cr._replicas import check_same_scope, synchronized
 from keras_cr._types import ArrayLike, Config, Dtype, Images, Shape, StrPath, Tensor
 from keras_cr.layers import EmbeddingStandardization
+from keras_cr.layers.batch_normalization import batch_normalizations
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.labelled_model import LabelledImageModel, labelled_embeddings
 from keras_cr.models.labels import class_numbers
@@ -304,11 +305,7 @@ def _check_train(train: str | None) -> None:
 
 def _has_statistics(encoder: CommonRationaleEncoder) -> bool:
     """Whether batch normalisation has seen images: some statistics are not the initial ones."""
-    norms = [
-        layer
-        for layer in encoder._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    norms = batch_normalizations(encoder)
     return not norms or any(
         np.any(ops.convert_to_numpy(norm.moving_mean) != 0)
         or np.any(ops.convert_to_numpy(norm.moving_variance) != 1)

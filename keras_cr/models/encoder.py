@@ -264,6 +264,7 @@ class CommonRationaleEncoder(ImageModel):
         concat_class_token: bool = False,
         level: str | None = None,
         normalization: Any = "auto",
+        output_stride: int | None = None,
         load_weights: bool = True,
         dtype: Any = None,
         revision: str | None = None,
@@ -282,7 +283,7 @@ class CommonRationaleEncoder(ImageModel):
             image_size: side of the images in pixels, or `(H, W)`. None takes what the backbone was
                 built for.
             concat_class_token: as for the encoder.
-            level, normalization: as for `adapt_backbone`.
+            level, normalization, output_stride: as for `adapt_backbone`.
             load_weights: False gives fresh weights; for what is loaded by name.
             dtype: dtype policy of the encoder, and of a backbone that is loaded by name.
             revision, token, cache_dir, local_files_only: as for `load_backbone`.
@@ -305,7 +306,7 @@ class CommonRationaleEncoder(ImageModel):
             opened = open_backbone(model, size, load_weights, dtype, **places)
         normalization = opened.normalization if normalization == "auto" else normalization
         backbone = adapt_backbone(
-            opened.model, image_size, concat_class_token, level, normalization
+            opened.model, image_size, concat_class_token, level, normalization, output_stride
         )
         if image_size is None:
             image_size = MapSize(backbone).fixed

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_cr.models import CommonRationaleEncoder
+from keras_cr.models import AdaptedBackbone, CommonRationaleEncoder, adapt_backbone
 from keras_cr.models.open_backbone import may_be_backbone
 from keras_cr.presets import ForeignPresetError, UnknownPresetError, load_preset
 from keras_cr.presets.config import with_dtype
@@ -69,6 +69,26 @@ def encoder_from(
         options |= {"num_detectors": num_detectors or detectors, "pooling": pooling}
         return CommonRationaleEncoder.from_backbone(name, **options)
     return encoder_on(model, num_detectors, detectors, pooling, **options)
+
+
+def at_output_stride(encoder: CommonRationaleEncoder, output_stride: int) -> CommonRationaleEncoder:
+    """The encoder with a finer map, see `keras_cr.models.output_stride`, and the weights it has.
+
+    Raises:
+        ValueError: its backbone can't have that stride.
+    """
+    adapted = isinstance(encoder.backbone, AdaptedBackbone)
+    backbone = adapt_backbone(
+        encoder.backbone,
+        normalization="auto" if adapted else "none",  # what takes RGB already
+        output_stride=output_stride,
+    )
+    if backbone is encoder.backbone:
+        return encoder
+    config = encoder.get_config() | {"backbone": keras.saving.serialize_keras_object(backbone)}
+    twin = type(encoder).from_config(config)
+    twin.set_weights(encoder.get_weights())
+    return twin
 
 
 def with_precision(model: keras.Model, precision: str) -> keras.Model:

@@ -95,6 +95,17 @@ def test_a_backbone_becomes_a_preset(folder, file, tmp_path, capsys):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_a_finer_map(folder, file, tmp_path, capsys):
+    assert run(folder, tmp_path / "finer", "--backbone", file, "--output-stride", 4) == 0
+    encoder = CommonRationaleEncoder.from_preset(tmp_path / "finer")
+    assert encoder.encode(np.zeros((1, 32, 32, 3), "float32"))["feature_map"].shape[1:3] == (8, 8)
+    capsys.readouterr()
+    command = ["fit", folder, "-o", tmp_path / "no", "--preset", tmp_path / "finer"]
+    said = fails([*command, "--output-stride", 16], capsys)
+    assert "no more than the model's own, 4" in said
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_preset_gets_another_branch_and_keeps_its_backbone(folder, tmp_path, capsys):
     before = tiny_encoder(num_detectors=2, pooling="average")
     preset = before.save_to_preset(tmp_path / "preset")

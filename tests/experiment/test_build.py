@@ -11,16 +11,17 @@ from huggingface_hub import HfApi
 from keras_cr.conversion.convert import torchvision_names
 from keras_cr.experiment import Settings
 from keras_cr.experiment.build import (
+    backbone_lr_multiplier,
     backbone_name,
     build_encoder,
     build_optimizer,
     build_rationale,
 )
-from keras_cr.models import ResNet
+from keras_cr.models import ResNet, SqueezeNet
 from keras_cr.optimizers import LARS, AdamW
 from keras_cr.presets import PresetError
 from keras_cr.pretraining import Neighbours, Rationale
-from tests.case import tiny_encoder
+from tests.case import images, tiny_encoder
 from tests.conversion.libraries import EVERY, IMAGES, stored
 
 
@@ -100,6 +101,26 @@ def test_the_optimizer_and_its_schedules():
     assert optimizer(optimizer="lars").global_clipnorm is None
 
 
+def test_a_pretrained_backbone_learns_slower_unless_its_weights_are_normalised():
+    """SGD hardly turns long weights under batch normalisation; Adam and LARS turn any."""
+    normalized, plain = tiny_encoder().backbone, SqueezeNet()
+    frozen = tiny_encoder().backbone
+    frozen.trainable = False
+    for backbone, changed, expected in (
+        (normalized, {"init": "none"}, 1),
+        (plain, {"init": "none"}, 1),
+        (normalized, {}, 1),
+        (plain, {}, 0.1),
+        (frozen, {}, 0.1),
+        (normalized, {"optimizer": "adamw"}, 0.1),
+        (normalized, {"optimizer": "lars"}, 0.1),
+        (normalized, {"backbone_lr_multiplier": 0.3}, 0.3),
+        (plain, {"backbone_lr_multiplier": 0}, 0),
+    ):
+        settings = Settings(**{"init": "imagenet"} | changed)
+        assert backbone_lr_multiplier(settings, backbone) == expected, (backbone.name, changed)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("adamw", AdamW), ("lars", LARS)])
 def test_the_weight_decay_goes_to_its_final_value(name, kind):
     made = optimizer(optimizer=name, weight_decay=0.04, final_weight_decay=0.4)
@@ -130,6 +151,23 @@ def test_what_a_rationale_marks_is_pooled_by_a_vocabulary():
         Settings(pooling="max")
     with pytest.raises(ValueError, match="`pooling` must be auto or average with rationale='off'"):
         Settings(rationale="off", pooling="rationale_max")
+
+
+def test_a_finer_map_keeps_what_a_preset_has_learnt(tmp_path):
+    encoder = tiny_encoder(image_size=32)
+    encoder.save_to_preset(tmp_path / "preset")
+    shared = {"init": str(tmp_path / "preset"), "image_size": 32, "pooling": "rationale"}
+    finer = build_encoder(Settings(**shared, output_stride=4))
+    assert finer.encode(images(1))["feature_map"].shape == (1, 8, 8, 8)
+    for old, new in zip(encoder.weights, finer.weights, strict=True):
+        np.testing.assert_array_equal(new, old)
+    assert (finer.pooling, finer.image_size) == (encoder.pooling, (32, 32))
+    named = build_encoder(Settings(backbone="resnet18", image_size=64, output_stride=16))
+    assert named.encode(images(1, 64))["feature_map"].shape == (1, 4, 4, 512)
+    with pytest.raises(ValueError, match="no more than the model's own, 8 of .*=16"):
+        build_encoder(Settings(**shared, output_stride=16))
+    with pytest.raises(ValueError, match="`output_stride` must be one of .4, 8, 16.. Received: 5"):
+        Settings(output_stride=5)
 
 
 def test_a_preset_keeps_its_branch_unless_another_is_asked_for(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
+from keras_cr.layers.batch_normalization import batch_normalizations
 from keras_cr.pretraining.outcome import View
 
 
@@ -33,8 +34,7 @@ def _statistics_kept(backbone: keras.Model) -> Iterator[None]:
     """
     running = [
         variable
-        for layer in backbone._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
+        for layer in batch_normalizations(backbone)
         for variable in (layer.moving_mean, layer.moving_variance)
     ]
     before = [ops.copy(variable.value) for variable in running]
