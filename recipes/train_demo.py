@@ -16,6 +16,7 @@ SETTINGS = {
     "dataset": "demo",
     "preset_name": "demo_birds",
     "init": "demo_squeezenet",
+    "output_stride": 8,
     "epochs": 5,
     "batch_size": 32,
     "image_size": 96,
