@@ -41,7 +41,11 @@ def build_encoder(
     """
     encoder = _encoder(settings, build_backbone)
     if settings.output_stride is not None:
-        encoder = at_output_stride(encoder, settings.output_stride)
+        try:
+            encoder = at_output_stride(encoder, settings.output_stride)
+        except ValueError as error:
+            told = str(error).rstrip(".")
+            raise ValueError(f"{told}; `output_stride` none leaves it as it is.") from error
     if settings.pooling != "auto":
         encoder.pooling = settings.pooling
     return encoder

@@ -13,6 +13,7 @@ from keras_cr.experiment.build import CHECKPOINTS
 from keras_cr.experiment.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings
 from keras_cr.models.backbones import BACKBONES
 from keras_cr.models.encoder import POOLINGS
+from keras_cr.models.output_stride import OUTPUT_STRIDES
 from keras_cr.presets.hub import SCHEME, parse_handle
 from keras_cr.pretraining import AUXILIARY, OBJECTIVES
 from keras_cr.pretraining.divergence import ON_NAN
@@ -87,7 +88,9 @@ def read_setting(name: str, value: str) -> Any:
         options = {"type": {"true": True, "false": False}.__getitem__}
     try:
         typed = options.get("type", str)(value)
-    except (KeyError, ValueError, argparse.ArgumentTypeError) as error:
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"{flag} can't be {value!r}: {error}") from error
+    except (KeyError, ValueError) as error:
         raise ValueError(f"{flag} can't be {value!r}.") from error
     if typed not in (choices := options.get("choices", [typed])):
         raise ValueError(f"{flag} can't be {value!r}; choose from {', '.join(choices)}.")  # type: ignore[arg-type]
@@ -113,9 +116,10 @@ def _flags() -> dict[str, dict]:
             "type": _init,
         },
         "--output-stride": {
-            "type": int,
-            "help": "pixels between two places of the map, 4, 8 or 16: a finer one, of a "
-            "convolutional backbone (default: as it is)",
+            "type": _output_stride,
+            "metavar": "{4,8,16,none}",
+            "help": "pixels between two places of the map: a finer one, of a convolutional "
+            "backbone; none: as it is",
         },
         "--objective": {"choices": sorted(OBJECTIVES), "help": "what is learnt from images"},
         "--objective-options": {
@@ -232,6 +236,13 @@ def _flags() -> dict[str, dict]:
         },
         "--resume": switch | {"help": "go on with the run in --output"},
     }
+
+
+def _output_stride(value: str) -> int | None:
+    if value not in ("none", *map(str, OUTPUT_STRIDES)):
+        told = ", ".join(map(str, OUTPUT_STRIDES))
+        raise argparse.ArgumentTypeError(f"must be {told}, or none: as it is; received {value!r}")
+    return None if value == "none" else int(value)
 
 
 def _init(value: str) -> str:

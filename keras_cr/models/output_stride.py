@@ -17,7 +17,12 @@ _CONVOLUTIONS = (
 )
 _POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
 OUTPUT_STRIDES = (4, 8, 16)
+_OPERATIONS = {"Conv", "DepthwiseConv", "SeparableConv", "MaxPool", "AveragePool", "Pad"}
 _SIDE = 512  # of the images that a stride is measured with, where a model takes any
+
+
+class _UnfitError(ValueError):
+    """A layer can't be what a smaller stride before it demands."""
 
 
 class _Reached(NamedTuple):
@@ -34,7 +39,8 @@ def with_output_stride(model: keras.Model, output_stride: int) -> keras.Model:
     it are dilated by what was taken out, so that they see what they were trained to see, at every
     place and not at every other one (Chen et al., "Rethinking Atrous Convolution for Semantic Image
     Segmentation", arXiv 1706.05587, section 3.1). Away from the borders the old map's values are
-    among the new one's; nearly so in residual networks that pad as TensorFlow does ("same").
+    among the new one's; nearly so where residual networks pad as TensorFlow does ("same") or
+    squeeze whole maps, whose means are of other places now.
 
     Args:
         model: a functional or sequential Keras model, images `(B, H, W, 3)` to a map
@@ -58,10 +64,12 @@ def with_output_stride(model: keras.Model, output_stride: int) -> keras.Model:
     walk = _Walk(output_stride)
     try:
         twin, reached = walk.copy(model, _Reached())
-    except (TypeError, ValueError) as error:  # shapes that no longer fit, a layer without a config
+    except (TypeError, ValueError) as error:  # or shapes that no longer fit
+        larger = isinstance(error, _UnfitError) and 2 * output_stride < own
+        told = str(error) if isinstance(error, _UnfitError) else brief(error)
         raise ValueError(
-            f"`output_stride={output_stride}` can't be had of {model.name!r}, a larger one may: "
-            f"{brief(error)}"
+            f"`output_stride={output_stride}` can't be had of {model.name!r}"
+            f"{', a larger one may' if larger else ''}: {told}."
         ) from error
     if reached.left * reached.taken != own:
         raise ValueError(
@@ -69,11 +77,16 @@ def with_output_stride(model: keras.Model, output_stride: int) -> keras.Model:
             f"Received: {model.name!r}, whose map has a stride of {own}, of which "
             f"{reached.left * reached.taken} could be told"
         )
-    if (reached.left, _stride_of(twin)) != (output_stride, output_stride):
+    if reached.left != output_stride:
         passed = sorted(walk.passed & {each for each in OUTPUT_STRIDES if each < own})
         raise ValueError(
             f"`output_stride` must be {', '.join(map(str, [*passed, own]))} for {model.name!r}, "
-            f"which passes by no other. Received: output_stride={output_stride}"
+            f"which passes by no other. Received: output_stride={output_stride}."
+        )
+    if (found := _stride_of(twin)) != output_stride:
+        raise ValueError(
+            f"`output_stride={output_stride}` can't be had of {model.name!r} for images of the "
+            f"size it was built for: its map's would be {found}. Build it for larger ones."
         )
     return twin
 
@@ -128,6 +141,8 @@ class _Walk:
     def __init__(self, output_stride: int) -> None:
         self.output_stride = output_stride
         self.passed: set[int] = set()
+        # by a layer's id: itself, what came before it, its copy, and what that comes to
+        self._made: dict[int, tuple[Any, _Reached, keras.layers.Layer, _Reached]] = {}
 
     def copy(self, model: keras.Model, start: _Reached) -> tuple[keras.Model, _Reached]:
         """A model's copy with its weights, and what its strides come to behind `start`."""
@@ -138,26 +153,16 @@ class _Walk:
         )
         held: list[Any] = tree.flatten(inputs)  # what ids are known of stays alive
         reached = {id(each): start for each in held}
-        made: dict[int, tuple[_Reached, keras.layers.Layer, _Reached]] = {}
-        originals: dict[int, keras.layers.Layer] = {}
-
-        def copied(operation):  # for what comes before it, when it is called
-            if isinstance(operation, keras.layers.Layer):
-                originals[id(operation)] = operation
-            return operation
 
         def call(operation, *args, **kwargs):
             seen = [reached[id(x)] for x in tree.flatten((args, kwargs)) if id(x) in reached]
             before = _Reached(*(max(each) for each in zip(*seen, strict=True))) if seen else start
             if isinstance(operation, keras.layers.Layer):
-                known = made.get(id(operation))
-                if known is None:
-                    known = made[id(operation)] = (before, *self._fitted(operation, before))
-                elif known[0] != before:
-                    raise ValueError(f"{operation.name!r} is called at two strides")
-                _, operation, after = known
+                operation, after = self._copied(operation, before)
             else:
                 after = before
+                if before.taken > 1 and type(operation).__name__ in _OPERATIONS:
+                    raise _UnfitError(f"{operation.name!r} is no layer, and can't be dilated")
             outputs = operation(*args, **kwargs)
             for each in tree.flatten(outputs):
                 reached[id(each)] = after
@@ -167,19 +172,36 @@ class _Walk:
         twin = keras.models.clone_model(
             keras.Model(*old, name=model.name),
             input_tensors=inputs,
-            clone_function=copied,
+            clone_function=lambda operation: operation,  # copied when it is called
             call_function=call,
         )
-        for number, layer in originals.items():
-            made[number][1].set_weights(layer.get_weights())
+        for layer, _, made, _ in self._made.values():
+            if made.built:
+                made.set_weights(layer.get_weights())
         ends = [reached[id(each)] for each in twin.outputs]
         return twin, _Reached(*(max(each) for each in zip(*ends, strict=True)))
+
+    def _copied(
+        self, layer: keras.layers.Layer, before: _Reached
+    ) -> tuple[keras.layers.Layer, _Reached]:
+        """A layer's copy for what comes before it, and what that comes to behind it; one a layer.
+
+        Raises:
+            _UnfitError: there is none.
+        """
+        if id(layer) not in self._made:
+            self._made[id(layer)] = (layer, before, *self._fitted(layer, before))
+        _, known, made, after = self._made[id(layer)]
+        if known != before:
+            raise _UnfitError(f"{layer.name!r} is called at two strides")
+        return made, after
 
     def _fitted(
         self, layer: keras.layers.Layer, before: _Reached
     ) -> tuple[keras.layers.Layer, _Reached]:
-        """A layer's copy for what comes before it, and what that comes to behind it."""
-        if isinstance(layer, keras.Model):
+        if isinstance(layer, keras.Sequential) or (
+            isinstance(layer, keras.Model) and hasattr(layer, "operations")
+        ):  # not a subclassed one
             return self.copy(layer, before)
         config, after = layer.get_config(), before
         if isinstance(layer, _CONVOLUTIONS + _POOLINGS):
@@ -188,12 +210,17 @@ class _Walk:
                 config["strides"] = (1, 1)
         if before.taken > 1:
             self._dilate(layer, config, before.taken)
-        return type(layer).from_config(config), after
+        try:
+            return type(layer).from_config(config), after
+        except Exception as error:  # whatever a layer's own raises
+            raise _UnfitError(
+                f"{layer.name!r} can't be copied from its config ({brief(error)})"
+            ) from error
 
     def _passed(self, layer, before: _Reached) -> _Reached:
         strides = set(_pair(layer.strides))
         if len(strides) > 1:
-            raise ValueError(f"{layer.name!r} has strides of its own for rows and columns")
+            raise _UnfitError(f"{layer.name!r} has strides of its own for rows and columns")
         (stride,) = strides
         self.passed.add(before.left * before.taken * stride)
         if before.left * stride <= self.output_stride:
@@ -207,11 +234,13 @@ class _Walk:
                 config["dilation_rate"] = tuple(taken * each for each in _pair(layer.dilation_rate))
         elif isinstance(layer, keras.layers.ZeroPadding2D):
             config["padding"] = [[taken * each for each in side] for side in layer.padding]
+        elif isinstance(layer, keras.layers.Cropping2D):
+            config["cropping"] = [[taken * each for each in side] for side in layer.cropping]
         elif isinstance(layer, _POOLINGS):
             if max(_pair(layer.pool_size)) > 1:
-                raise ValueError(f"{layer.name!r} would have to be dilated, and pools places")
-        elif any(isinstance(each, _CONVOLUTIONS) for each in layer._flatten_layers()):
-            raise ValueError(f"{layer.name!r} has convolutions inside, which can't be dilated")
+                raise _UnfitError(f"{layer.name!r} would have to be dilated, and pools places")
+        elif any(len(w.shape) == 4 and max(w.shape[:2]) > 1 for w in layer.weights):
+            raise _UnfitError(f"{layer.name!r} has a kernel of its own, which can't be dilated")
 
 
 def _pair(value) -> tuple[int, int]:

@@ -48,6 +48,24 @@ def shared():
     return keras.Model(image, twice(twice(x)) / 2)
 
 
+def between():
+    """What changes the size of a map behind a stride that is taken out: both are in old places."""
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=4, padding="same")(image)
+    x = layers.Conv2D(4, 3, strides=2, padding="same")(x)
+    x = layers.Conv2D(4, 3)(layers.Cropping2D(1)(layers.ZeroPadding2D(2)(x)))
+    return keras.Model(image, x)
+
+
+def shared_by_models():
+    inner = layers.Conv2D(3, 3, padding="same")
+    first = keras.Sequential([keras.Input((None, None, 3)), inner])
+    second = keras.Sequential([keras.Input((None, None, 3)), inner, layers.ReLU()])
+    last = [layers.Conv2D(4, 3, strides, padding="same") for strides in (4, 2, 1)]
+    ends = keras.Sequential([keras.Input((None, None, 3)), *last])
+    return keras.Sequential([keras.Input((None, None, 3)), first, second, ends])
+
+
 MODELS = {
     "squeezenet": (lambda: squeezenet(seed=0), 8),
     "resnet18": (lambda: resnet18(seed=0), 16),
@@ -59,9 +77,51 @@ MODELS = {
     "nested": (nested, 16),
     "nested, two strides": (nested, 8),
     "shared, and an operation": (shared, 4),
+    "padding and cropping": (between, 4),
+    "shared by two models": (shared_by_models, 4),
     "DenseNet121": (lambda: of_application("DenseNet121"), 16),
     "ResNet50V2": (lambda: of_application("ResNet50V2"), 16),
 }
+
+
+class Kernel(layers.Layer):
+    """A convolution that isn't Keras' own."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(3, 3, shape[-1], 4), name="kernel")
+
+    def call(self, x):
+        return ops.conv(x, self.kernel, padding="same")
+
+
+class Subclassed(keras.Model):
+    def build(self, shape):
+        self.inner = layers.Conv2D(4, 3, padding="same")
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+class Unnamed(layers.Layer):
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+
+    def call(self, x):
+        return x
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def behind(*more):
+    """A map of stride 8 and what comes behind it."""
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=4, padding="same")(image)
+    x = layers.Conv2D(4, 3, strides=2, padding="same", name="last_stride")(x)
+    for each in more:
+        x = each(x)
+    return keras.Model(image, x, name="behind")
 
 
 def interior(old, new, finer):
@@ -157,7 +217,12 @@ def test_what_cannot_be_made_finer():
         (squeezenet(), 32, "must be 4, 8 or 16, and no more than the model's own, 16"),
         (squeezenet(), 5, "must be 4, 8 or 16.*Received: output_stride=5"),
         (squeezenet(), 8.5, "`output_stride` must be a positive integer"),
-        (squeezenet(), 4, "can't be had of 'squeezenet', a larger one may: 'pool5' would have"),
+        (squeezenet(), 4, "can't be had of 'squeezenet', a larger one may: 'pool5' would have to"),
+        (behind(Kernel(name="own")), 4, "'behind': 'own' has a kernel of its own, which can't be"),
+        (behind(Subclassed(name="sub")), 4, "'behind': 'sub' has a kernel of its own"),
+        (behind(lambda x: ops.max_pool(x, 3, 1)), 4, "is no layer, and can't be dilated"),
+        (behind(Unnamed(3, name="bad")), 4, "'behind': 'bad' can't be copied from its config"),
+        (of_application("MobileNetV2", alpha=0.35, input_shape=(32, 32, 3)), 16, "for larger ones"),
         (squeezenet(normalize_images=False), 8, "takes RGB 0..255.*normalize_images=False"),
         (vit, 8, "strides are convolutions' and poolings'|must be 16"),
         (quantized, 4, "as it was built.*quantized layers"),
