@@ -39,6 +39,7 @@ def test_the_python_runs_as_printed(tmp_path, monkeypatch):
     encoder = CommonRationaleEncoder.from_preset(pathlib.Path("my_encoder"))
     assert encoder.backbone.output_shape == (None, 16, 16, 16)
     assert session["encoder"].backbone is session["convnext"]
+    assert session["finer"].backbone.compute_output_shape((1, 160, 160, 3)) == (1, 17, 17, 512)
 
 
 def test_the_table_has_a_row_for_every_family():
