@@ -88,6 +88,7 @@ def with_output_stride(model: keras.Model, output_stride: int) -> keras.Model:
             f"`output_stride={output_stride}` can't be had of {model.name!r} for images of the "
             f"size it was built for: its map's would be {found}. Build it for larger ones."
         )
+    walk.take_weights()
     return twin
 
 
@@ -106,8 +107,8 @@ def _check(model: keras.Model, output_stride: int, own: int) -> None:
         for kind in ("quantized", "lora"):
             if kind in change:
                 raise ValueError(
-                    f"`output_stride` is for a model as it was built; change it before. Received: "
-                    f"{model.name!r} with {kind} layers"
+                    f"`output_stride` is for a model as it was built, which can be changed after. "
+                    f"Received: {model.name!r} with {kind} layers"
                 )
 
 
@@ -129,7 +130,7 @@ def _stride_of(model: keras.Model) -> int:
 
 
 class _Walk:
-    """Copies models layer by layer, each as what came before it demands.
+    """Copies models layer by layer, each as what came before it demands, with fresh weights.
 
     Args:
         output_stride: the stride that is not exceeded.
@@ -145,7 +146,7 @@ class _Walk:
         self._made: dict[int, tuple[Any, _Reached, keras.layers.Layer, _Reached]] = {}
 
     def copy(self, model: keras.Model, start: _Reached) -> tuple[keras.Model, _Reached]:
-        """A model's copy with its weights, and what its strides come to behind `start`."""
+        """A model's copy, and what its strides come to behind `start`."""
         sequential = isinstance(model, keras.Sequential)
         old = (model.inputs[0], model.outputs[0]) if sequential else (model.input, model.output)
         inputs = tree.map_structure(
@@ -175,11 +176,13 @@ class _Walk:
             clone_function=lambda operation: operation,  # copied when it is called
             call_function=call,
         )
-        for layer, _, made, _ in self._made.values():
-            if made.built:
-                made.set_weights(layer.get_weights())
         ends = [reached[id(each)] for each in twin.outputs]
         return twin, _Reached(*(max(each) for each in zip(*ends, strict=True)))
+
+    def take_weights(self) -> None:
+        """Gives every copy the weights of its layer."""
+        for layer, _, made, _ in self._made.values():
+            made.set_weights(layer.get_weights())
 
     def _copied(
         self, layer: keras.layers.Layer, before: _Reached

@@ -26,6 +26,7 @@ def test_an_arm_with_things_changed():
         "learning_rate": 1e-3,
     }
     assert arm_of("plain:skip_bad=true").changes["skip_bad"] is True
+    assert arm_of("posthoc:output_stride=none").changes["output_stride"] is None
     assert "rationale_options" not in arm_of("posthoc:batch_size=8").changes
 
 

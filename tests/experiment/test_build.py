@@ -9,12 +9,14 @@ import pytest
 from huggingface_hub import HfApi
 
 from keras_cr.conversion.convert import torchvision_names
+from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Settings
 from keras_cr.experiment.build import (
     backbone_lr_multiplier,
     backbone_name,
     build_encoder,
     build_optimizer,
+    build_pretrainer,
     build_rationale,
 )
 from keras_cr.models import ResNet, SqueezeNet
@@ -119,6 +121,9 @@ def test_a_pretrained_backbone_learns_slower_unless_its_weights_are_normalised()
     ):
         settings = Settings(**{"init": "imagenet"} | changed)
         assert backbone_lr_multiplier(settings, backbone) == expected, (backbone.name, changed)
+    birds = synthetic_birds(2, 4, 1, image_size=32)
+    settings = Settings(init="imagenet", batch_size=4, image_size=32)
+    assert build_pretrainer(settings, tiny_encoder(), birds).backbone_lr_multiplier == 1
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", AdamW), ("lars", LARS)])

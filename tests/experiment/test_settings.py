@@ -22,6 +22,12 @@ def test_flags_change_a_recipes_defaults():
     )
 
 
+def test_a_recipes_finer_map_can_be_left_out():
+    assert parse_settings("doc", [], output_stride=8).output_stride == 8
+    assert parse_settings("doc", ["--output-stride", "16"], output_stride=8).output_stride == 16
+    assert parse_settings("doc", ["--output-stride", "none"], output_stride=8).output_stride is None
+
+
 def test_schedules_are_part_of_the_run():
     argv = ["--optimizer", "lars", "--warmup-epochs", "10", "--weight-decay", "0.04"]
     settings = parse_settings("doc", [*argv, "--final-weight-decay", "0.4"])
@@ -95,6 +101,7 @@ def test_options_of_an_objective_are_those_of_its_class_and_of_what_it_refines(
         (["--epochs", "-1"], "--epochs must be 0 or more. Received: -1"),
         (["--seed", "-1"], "--seed must be 0 or more. Received: -1"),
         (["--seed", "4294967296"], "--seed must be 4294967295 or less. Received: 4294967296"),
+        (["--output-stride", "5"], "--output-stride: must be 4, 8, 16, or none: as it is"),
         (["--max-pixels", "0"], "--max-pixels must be 1 or more. Received: 0"),
         (["--batch-size", "1"], "--batch-size must be 2 or more"),
         (["--learning-rate", "0"], "--learning-rate must be positive"),

@@ -229,7 +229,7 @@ def test_what_cannot_be_made_finer():
         (uneven, 4, "strides of its own for rows and columns"),
         (keras.Sequential([keras.Input((8,)), layers.Dense(4)]), 4, "end in one feature map"),
     ):
-        with pytest.raises(ValueError, match=f"(?s)`output_stride.*{message}|{message}"):
+        with pytest.raises(ValueError, match=message):
             with_output_stride(model, output_stride)
     with pytest.raises(ValueError, match="`level` names another. Received: output_stride=8"):
         adapt_backbone(squeezenet(), level="pool5", output_stride=8)
