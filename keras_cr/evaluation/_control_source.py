@@ -12,6 +12,7 @@ from keras_cr.evaluation.localization import foreground_cells
 from keras_cr.layers import RationaleBranch, VLADPooling
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps, in_chunks
 from keras_cr.rationale.branch_fit import fresh_branch
+from keras_cr.rationale.colours import thumbnails_of
 from keras_cr.rationale.vocabulary import fit_words
 
 Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -46,27 +47,39 @@ class Source:
 
     def batches(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(rows, feature maps float32) of these images, a batch at a time."""
+        for some, images in self._images(rows):
+            yield some, np.asarray(self._maps.predict_on_batch(images), "float32")
+
+    def _images(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         from keras_cr.data import image_batches
 
         features, start = self.features, 0
         dataset = features.dataset.take(rows)
         batches = image_batches(dataset, features.image_size, features.batch_size)
         for images in batches.as_numpy_iterator():
-            maps = self._maps.predict_on_batch(images)
-            yield rows[start : start + len(maps)], np.asarray(maps, "float32")
-            start += len(maps)
+            yield rows[start : start + len(images)], images
+            start += len(images)
 
     @property
     def train_maps(self) -> Tensor:
         """Feature maps of the training images a branch is fitted to, see `HeldMaps.all`."""
+        return self._of_train()["maps"]
+
+    @property
+    def train_thumbnails(self) -> list[np.ndarray]:
+        """The same images in small, in batches."""
+        return self._of_train()["thumbnails"]
+
+    def _of_train(self) -> dict[str, Any]:
         if "maps" not in self._kept:
-            held = HeldMaps()
-            for _, maps in self.batches(self.train):
-                held.add(maps)
+            held, thumbnails = HeldMaps(), []
+            for _, images in self._images(self.train):
+                held.add(self._maps.predict_on_batch(images))
+                thumbnails.append(thumbnails_of(images))
             if not len(held):
                 raise ValueError("There is no training image to fit a branch to.")
-            self._kept["maps"] = held.all()
-        return self._kept["maps"]
+            self._kept |= {"maps": held.all(), "thumbnails": thumbnails}
+        return self._kept
 
     @property
     def cells(self) -> np.ndarray:
@@ -125,6 +138,6 @@ class Source:
         average = self.features.embeddings.average_embedding[rows, : self.encoder.channels]
         return average / np.maximum(np.linalg.norm(average, axis=-1, keepdims=True), 1e-12)
 
-    def branch(self) -> RationaleBranch:
-        """A fresh branch of the encoder's shape."""
-        return fresh_branch(self.encoder.branch, self.seed)
+    def branch(self, num_detectors: int | None = None) -> RationaleBranch:
+        """A fresh branch of the encoder's shape, but for the number of its detectors if given."""
+        return fresh_branch(self.encoder.branch, self.seed, num_detectors)

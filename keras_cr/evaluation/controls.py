@@ -23,6 +23,8 @@ from keras_cr.evaluation.features import Features, Pooled
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import in_chunks
 from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch
+from keras_cr.rationale.frozen_maps import of_all
+from keras_cr.rationale.self_training import self_train
 
 if TYPE_CHECKING:
     from keras_cr.data import FineGrainedDataset
@@ -177,6 +179,21 @@ def _fitted(targets: Callable[[Source], np.ndarray]):
     return prepare
 
 
+def _centered(source: Source) -> RationaleBranch:
+    """Of one detector: several of them learn where a place is rather than what it shows."""
+    branch, maps = source.branch(num_detectors=1), source.train_maps
+    fit_branch(branch, maps, np.broadcast_to(_center(source), maps.shape[:3]), seed=source.seed)
+    return branch
+
+
+def _self_trained(source: Source) -> Weights:
+    """The same, from which a branch of the encoder's shape learns as `fit_rationale` has it."""
+    maps, branch = source.train_maps, source.branch()
+    weights = of_all(_centered(source), maps)
+    self_train(branch, maps, weights, source.train_thumbnails, seed=source.seed)
+    return _by_branch(branch)
+
+
 def _by_branch(branch: RationaleBranch) -> Weights:
     return lambda rows, maps: keras.ops.convert_to_numpy(branch(maps))
 
@@ -215,9 +232,14 @@ CONTROLS = {
             "center_branch",
             "branch fitted to the centre prior",
             "control",
-            _fitted(
-                lambda source: np.broadcast_to(_center(source), source.train_maps.shape[:3]),
-            ),
+            lambda source: _by_branch(_centered(source)),
+            from_train=True,
+        ),
+        Control(
+            "center_self_trained",
+            "the same, self-trained as a rationale",
+            "control",
+            _self_trained,
             from_train=True,
         ),
         Control(

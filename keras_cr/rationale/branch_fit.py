@@ -275,11 +275,19 @@ def fit_branch(
     return BranchFit(branch, feature_maps, loss, **options).to(targets, seed)
 
 
-def fresh_branch(branch: RationaleBranch, seed: int) -> RationaleBranch:
-    """A built branch of another's shape, with the first weights that a seed gives."""
+def fresh_branch(
+    branch: RationaleBranch, seed: int, num_detectors: int | None = None
+) -> RationaleBranch:
+    """A built branch of another's shape, with the first weights that a seed gives.
+
+    Args:
+        branch: the other.
+        seed: of the detectors.
+        num_detectors: where there are to be more or fewer of them.
+    """
     # not from its config: Keras imports TensorFlow, where it is installed, to write one
     twin = RationaleBranch(
-        branch.num_detectors,
+        num_detectors or branch.num_detectors,
         branch.normalization,
         seed=seed,
         dtype=branch.dtype_policy,

@@ -54,9 +54,9 @@ class Rationale:
             batch while it is trained (inference is always per image).
         train_affine: whether scale and offset of the branch's batch normalisation are trained.
             Frozen, the map keeps its contrast as the fit converges.
-        self_training: whether `fit_rationale` ends with a fit to the branch's own maps, refined by
-            each image's colours (`keras_cr.rationale.colours`): what the colours tell of one image,
-            the features can know of all. Concerns nothing else.
+        self_training: whether `fit_rationale` ends with two fits to the branch's own maps, refined
+            by each image's colours (`keras_cr.rationale.self_training`): what the colours tell of
+            one image, the features can know of all. Concerns nothing else.
         foregrounds: how the branch's maps cut objects out for the views of
             `keras_cr.pretraining.pretrain`, `Foregrounds(...)`, or None, where they don't; `"on"`
             and `"off"` are `Foregrounds()` and None, `"auto"` is `"on"` with `Neighbours`. A step

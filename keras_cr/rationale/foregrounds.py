@@ -36,7 +36,7 @@ class Foregrounds:
     maps cut until the next fit. Where the fitted maps say nothing, views are left as they are.
 
     Args:
-        cut: whose maps: the `"rationale"`'s; or, to compare with, those of a branch of its shape
+        cut: whose maps: the `"rationale"`'s; or, to compare with, those of a branch of one detector
             fitted to a Gaussian in the `"center"`, another image's (`"shuffled"`), or the true
             `"mask"`, which sees what no map may see.
         refine: how maps are drawn sharper before they cut: by the `"colours"` of each image, which
@@ -176,11 +176,11 @@ def mask_batches(dataset: "FineGrainedDataset", image_size: int, batch_size: int
 
 
 def _centered(model, images, seed: int) -> RationaleBranch:
-    """A branch of the encoder's shape, fitted to a Gaussian in the middle of each image."""
+    """A branch of one detector, fitted to a Gaussian in the middle of each image."""
     encoder, held = model.encoder, HeldMaps()
     for batch in images:
         held.add(model.predict_on_batch(batch))
-    maps, branch = held.all(), fresh_branch(encoder.branch, seed)
+    maps, branch = held.all(), fresh_branch(encoder.branch, seed, 1)
     prior = center_prior(*maps.shape[1:3])
     fit_branch(branch, maps, np.broadcast_to(prior, maps.shape[:3]), seed=seed)
     return branch

@@ -14,7 +14,6 @@ from keras_cr._progress import Progress, Verbose
 from keras_cr._replicas import refuse_scope
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
-from keras_cr.losses import RationaleFit
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.feature_maps import MAX_MEMORY, HeldMaps, largest_of
 from keras_cr.rationale.branch_fit import (
@@ -25,17 +24,16 @@ from keras_cr.rationale.branch_fit import (
     fresh_branch,
 )
 from keras_cr.rationale.choices import Rationale
-from keras_cr.rationale.colours import refine_by_colours
 from keras_cr.rationale.explain import embed_for_neighbours, explain
 from keras_cr.rationale.frozen_maps import frozen_maps, of_all
 from keras_cr.rationale.measures import correlation
 from keras_cr.rationale.neighbours import NeighbourBank
+from keras_cr.rationale.self_training import PASSES, self_train
 from keras_cr.rationale.vocabulary import fit_words
 
 ROUNDS = 4
 UNRELATED = 0.05  # an agreement below which a map does not follow its target
 _COMPARED = 2**21  # similarities at once, over which the slope of backgrounds is taken
-_SQUARED = RationaleFit(over="places")  # of refined maps, which say what is the object's
 DEFAULT = Rationale()
 
 
@@ -58,10 +56,11 @@ def fit_rationale(
     Feature maps are computed once. In each round the images are embedded (plain averages at first,
     then weighted by the last round's maps), the GradCAM of an InfoNCE with the nearest other images
     as the positive is taken for every image, and a branch, fresh at first, is fitted to it. In the
-    end a fresh one is fitted to those maps, refined by the images' colours, by the mean squared
-    error (`rationale.self_training`), unless they are not to be relied on. An encoder that pools by
-    a vocabulary gets that of the new maps. The backbone and its statistics are not touched, labels
-    are not used.
+    end (`rationale.self_training`) a fresh one is fitted to those maps, refined by the images'
+    colours, by the mean squared error, and once more to its own, refined likewise, unless they are
+    not to be relied on; rounds are then of a branch of one detector, whatever the encoder's has. An
+    encoder that pools by a vocabulary gets that of the new maps. The backbone and its statistics
+    are not touched, labels are not used.
 
     Args:
         encoder: of any origin; its branch is replaced, and its vocabulary; all else stays.
@@ -72,8 +71,8 @@ def fit_rationale(
         rationale: which target; of its choices those that concern training beside an objective
             (`weight`, `bank_size`, `warmup`, `images`, `foregrounds`) play no part.
         rounds: how often neighbours are looked for.
-        epochs: passes of each round's fit, which goes on from the last one's, and of the fit to
-            refined maps; by default 16 over all rounds and 16.
+        epochs: passes of each round's fit, which goes on from the last one's, and of both fits to
+            refined maps together; by default 16 over all rounds and 16.
         batch_size: images at a time.
         learning_rate: of Adam, times `rationale.lr_multiplier`, falling to 0 along a cosine.
         max_images: no more than the first so many are used. Their feature maps are kept in half
@@ -119,8 +118,8 @@ def fit_rationale(
     positives = rationale.positives
     learning_rate = positive_number("learning_rate", learning_rate)
     rounds = whole_number("rounds", rounds)
-    last_epochs = EPOCHS if epochs is None else whole_number("epochs", epochs)
-    epochs = -(-EPOCHS // rounds) if epochs is None else last_epochs
+    given = EPOCHS if epochs is None else whole_number("epochs", epochs)
+    epochs, last_epochs = given if epochs else -(-EPOCHS // rounds), -(-given // PASSES)
     batch_size = whole_number("batch_size", batch_size)
     max_images = whole_number("max_images", max_images)
     seed = whole_number("seed", seed, least=0)
@@ -146,7 +145,8 @@ def fit_rationale(
             "`encoder` must have features whose length float32 can hold; received up to "
             f"{largest_of(maps):.1e}. Put a Rescaling layer behind its backbone."
         )
-    branch = fresh_branch(encoder.branch, seed)
+    detectors = 1 if rationale.self_training else encoder.branch.num_detectors
+    branch = fresh_branch(encoder.branch, seed, detectors)
     fit_options: dict[str, Any] = {
         "learning_rate": learning_rate * rationale.lr_multiplier,
         "train_affine": rationale.train_affine,
@@ -157,7 +157,7 @@ def fit_rationale(
     def embed(maps, weights):
         return embed_for_neighbours(rationale, encoder, maps, weights)
 
-    passes = rounds * epochs + rationale.self_training * last_epochs
+    passes = rounds * epochs + rationale.self_training * PASSES * last_epochs
     progress = Progress("Fitting the rationale", passes, "epochs", verbose=verbose)
     for number in progress.during(range(rounds)):
         embeddings = of_all(embed, maps, weights)
@@ -174,13 +174,15 @@ def fit_rationale(
         _check_finite(branch, history[-1], number + 1)
         last = number + 1 == rounds
         if thumbnails and last and doubt_of(history[-1]):
-            progress.advance(last_epochs)  # which are left out
+            progress.advance(PASSES * last_epochs)  # which are left out
+            branch = _with_copies(encoder.branch, branch)
         elif thumbnails and last:
             del fit  # and with it a copy of the maps
             branch = fresh_branch(encoder.branch, seed)
-            fit = BranchFit(branch, maps, _SQUARED, last_epochs, batch_size, **fit_options)
-            fit.to(_refined(weights, thumbnails), seed, progress.advance)
-            weights = of_all(branch, maps)
+            sizes = {"epochs": last_epochs, "batch_size": batch_size, "seed": seed}
+            weights = self_train(
+                branch, maps, weights, thumbnails, on_epoch=progress.advance, **sizes, **fit_options
+            )
             history[-1] = _measured(loss, cam, target, norms, weights, before)
             _check_finite(branch, history[-1], number + 1)
         if mirrored is not None:
@@ -196,6 +198,13 @@ def fit_rationale(
     return history
 
 
+def _with_copies(branch: RationaleBranch, single: RationaleBranch) -> RationaleBranch:
+    """A branch of another's shape, all of whose detectors are the one of `single`: its maps."""
+    twin = fresh_branch(branch, 0)
+    twin.set_weights([np.repeat(w, twin.num_detectors, axis=-1) for w in single.get_weights()])
+    return twin
+
+
 def _measured(loss, cam, target, norms, weights, before) -> dict[str, float]:
     """What `fit_rationale` returns for a round."""
     return {
@@ -207,17 +216,6 @@ def _measured(loss, cam, target, norms, weights, before) -> dict[str, float]:
         "map_change": float(np.abs(weights - before).mean()),
         "flat_share": float(np.mean(np.ptp(weights, axis=(1, 2)) == 0)),
     }
-
-
-def _refined(weights: np.ndarray, thumbnails: list[np.ndarray]) -> np.ndarray:
-    """The maps refined by the images' colours, at their own size."""
-    parts, start = [], 0
-    for some in thumbnails:
-        found = refine_by_colours(weights[start : start + len(some)], some)
-        small = ops.image.resize(found[..., None], weights.shape[1:], antialias=True)[..., 0]
-        parts.append(ops.convert_to_numpy(small))
-        start += len(some)
-    return np.concatenate(parts)
 
 
 def _check_kinds(encoder, rationale, on_round) -> None:

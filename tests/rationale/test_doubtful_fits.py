@@ -82,7 +82,18 @@ def test_maps_without_contrast_are_told():
 def test_maps_that_do_not_follow_their_target_are_told(monkeypatch):
     monkeypatch.setattr(sys.modules["keras_cr.rationale.posthoc"], "UNRELATED", 2.0)
     with pytest.warns(UserWarning, match=r"nothing to do with.*agreement .*random weights"):
-        fit_rationale(scaled_encoder(1.0), images(16), **OPTIONS)
+        history = fit_rationale(encoder := scaled_encoder(1.0), images(16), **OPTIONS)
+    # what is left, and measured, is the one detector of the rounds, not one that learned from it
+    kernel = np.asarray(encoder.branch.detectors.kernel)
+    assert kernel.shape[-1] == 2
+    np.testing.assert_array_equal(kernel[..., 0], kernel[..., 1])
+    alone = Rationale(Neighbours(k=3), self_training=False)
+    single = CommonRationaleEncoder(encoder.backbone, num_detectors=1, seed=0)
+    with pytest.warns(UserWarning, match="nothing to do with"):
+        again = fit_rationale(single, images(16), **OPTIONS | {"rationale": alone})
+    assert again[-1] == pytest.approx(history[-1], abs=1e-4)
+    maps = (np.asarray(each.encode(images(16))["rationale"]) for each in (encoder, single))
+    np.testing.assert_allclose(*maps, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from keras_cr.data import image_batches, synthetic_birds
 from keras_cr.evaluation import embed, retrieval
 from keras_cr.evaluation.localization import energy, foreground_cells
 from keras_cr.pretraining import Rationale, fit_rationale
+from keras_cr.rationale.start import encoder_on
 
 SIDE = 96
 
@@ -22,8 +23,9 @@ def test_maps_of_drawn_birds_get_better_and_tell_them_apart():
     birds = synthetic_birds(6, 40, 20, image_size=SIDE)
     train, test = birds.split("train"), birds.split("test")
     errors, ratios = [], []
-    for self_training in (False, True):
+    for self_training, detectors in ((False, 1), (True, 1), (True, 4)):
         encoder = CommonRationaleEncoder.from_preset("demo_squeezenet")
+        encoder = encoder_on(encoder, detectors, pooling="rationale_vlad", image_size=SIDE)
         encoder.pooling = "rationale_vlad"
         rationale = Rationale(self_training=self_training)
         fit_rationale(encoder, image_batches(train, SIDE, 64), rationale, verbose=0)
@@ -31,7 +33,8 @@ def test_maps_of_drawn_birds_get_better_and_tell_them_apart():
         cells = foreground_cells(test, SIDE, 64, maps.shape[1:])
         errors.append(float(np.mean(np.square(maps - cells))))
         ratios.append(energy(maps, cells)["energy_ratio"])
-    assert errors[1] < 0.95 * errors[0], errors
+    assert errors[1] < 0.85 * errors[0], errors
+    assert errors[2] < 0.95 * errors[0], errors  # fitted to one detector's maps at first
     assert ratios[1] > ratios[0] + 0.03, ratios
     names = ("rationale_vlad", "rationale", "average")
     own, weighted, average = (mean_average_precision(encoder, test, name) for name in names)
