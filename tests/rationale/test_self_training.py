@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_cr import CommonRationaleEncoder
 from keras_cr.data import image_batches, synthetic_birds
-from keras_cr.evaluation import embed, retrieval
+from keras_cr.evaluation import add_controls, embed, extract, retrieval
 from keras_cr.evaluation.localization import energy, foreground_cells
 from keras_cr.pretraining import Rationale, fit_rationale
 from keras_cr.rationale.start import encoder_on
@@ -40,3 +40,15 @@ def test_maps_of_drawn_birds_get_better_and_tell_them_apart():
     own, weighted, average = (mean_average_precision(encoder, test, name) for name in names)
     assert own > weighted + 0.01, (own, weighted)
     assert own > average + 0.06, (own, average)
+
+
+def test_the_control_that_learns_from_the_middle_gets_better_likewise():
+    """Who doubts that the neighbours matter gets a control with all that comes after them."""
+    birds = synthetic_birds(4, 30, 15, image_size=SIDE)
+    encoder = CommonRationaleEncoder.from_preset("demo_squeezenet")
+    names = ("center_branch", "center_self_trained")
+    found = add_controls(extract(encoder, birds, SIDE, verbose=0), names, verbose=0).controls
+    test = ~birds.is_train
+    cells = foreground_cells(birds.split("test"), SIDE, 64, found[names[0]].maps.shape[1:])
+    errors = [float(np.mean(np.square(found[name].maps[test] - cells))) for name in names]
+    assert errors[1] < 0.95 * errors[0], errors
