@@ -13,12 +13,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
+from keras import ops
 
 from keras_cr._progress import Progress, Verbose, tracked
 from keras_cr.attribution import center_prior
 from keras_cr.evaluation._control_source import Source, Weights
+from keras_cr.evaluation._normalized_cut import normalized_cut
 from keras_cr.evaluation.features import Features, Pooled
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import in_chunks
@@ -160,7 +161,7 @@ def _untrained(source: Source) -> Weights:
     if len(source.train):
         maps = source.train_maps
         scores = [
-            keras.ops.convert_to_numpy(branch.detectors(keras.ops.cast(maps[rows], "float32")))
+            ops.convert_to_numpy(branch.detectors(ops.cast(maps[rows], "float32")))
             for rows in in_chunks(maps)
             if rows.start < 512
         ]
@@ -194,8 +195,14 @@ def _self_trained(source: Source) -> Weights:
     return _by_branch(branch)
 
 
+def _cut(source: Source) -> Weights:
+    maps = source.train_maps
+    mean = of_all(lambda batch: ops.mean(batch, axis=(1, 2)), maps).mean(axis=0)
+    return lambda rows, maps: normalized_cut(maps, mean)
+
+
 def _by_branch(branch: RationaleBranch) -> Weights:
-    return lambda rows, maps: keras.ops.convert_to_numpy(branch(maps))
+    return lambda rows, maps: ops.convert_to_numpy(branch(maps))
 
 
 def _center(source: Source) -> np.ndarray:
@@ -240,6 +247,13 @@ CONTROLS = {
             "the same, self-trained as a rationale",
             "control",
             _self_trained,
+            from_train=True,
+        ),
+        Control(
+            "normalized_cut",
+            "normalised cut of the feature map",
+            "control",
+            _cut,
             from_train=True,
         ),
         Control(
