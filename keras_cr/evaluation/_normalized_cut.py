@@ -3,6 +3,8 @@
 import numpy as np
 from keras import ops
 
+from keras_cr._resize import resize
+
 _MOST = 400  # places of a graph, whose eigenvectors take the cube of their number
 _APART = 1e-5  # weight of an edge between places that are not alike
 _STEEPNESS, _SHARE = 2.0, 0.5  # of the weights, in standard deviations of the eigenvector
@@ -28,7 +30,7 @@ def normalized_cut(maps: np.ndarray, mean: np.ndarray) -> np.ndarray:
     smaller = min(1.0, (_MOST / (size[0] * size[1])) ** 0.5)
     if smaller < 1:
         side = [max(int(length * smaller), 1) for length in size]
-        maps = ops.convert_to_numpy(ops.image.resize(maps, side, antialias=True))
+        maps = ops.convert_to_numpy(resize(maps, side, antialias=True))
     count, height, width, channels = maps.shape
     features = (maps - mean).reshape(count, height * width, channels).astype("float64")
     features /= np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
@@ -44,5 +46,5 @@ def normalized_cut(maps: np.ndarray, mean: np.ndarray) -> np.ndarray:
     found = np.where(outside, -found, found).reshape(count, height, width)
     weights = 1 / (1 + np.exp(_STEEPNESS * (_SHARE - found)))
     if smaller < 1:
-        weights = ops.convert_to_numpy(ops.image.resize(weights[..., None], size))[..., 0]
+        weights = ops.convert_to_numpy(resize(weights[..., None], size))[..., 0]
     return weights.astype("float32")

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_cr._resize import resize
 from keras_cr._types import Array
 
 SIDE = 48  # places on a side of a refined map
@@ -34,7 +35,7 @@ def refine_by_colours(maps: Array, images: Array, rounds: int = ROUNDS) -> np.nd
     """
     places, count = (SIDE, SIDE), len(maps)
     highest = ops.convert_to_numpy(ops.max(maps, axis=(1, 2), keepdims=True)).astype("float32")
-    maps = ops.image.resize(ops.cast(maps, "float32")[..., None], places, "bicubic")[..., 0]
+    maps = resize(ops.cast(maps, "float32")[..., None], places, "bicubic")[..., 0]
     maps = np.clip(ops.convert_to_numpy(maps), 0, highest)
     channels = np.clip(_small(images) * (_BINS / 256), 0, _BINS - 1).astype("int32")
     colour = (channels * [_BINS * _BINS, _BINS, 1]).sum(axis=-1).reshape(count, -1)
@@ -68,7 +69,7 @@ def _small(images):
     """Images of `SIDE` places on a side, as an array of floats."""
     small = ops.cast(images, "float32")
     if tuple(small.shape[1:3]) != (SIDE, SIDE):
-        small = ops.image.resize(small, (SIDE, SIDE), antialias=True)
+        small = resize(small, (SIDE, SIDE), antialias=True)
     return ops.convert_to_numpy(small)
 
 

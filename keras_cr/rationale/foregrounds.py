@@ -12,6 +12,7 @@ from keras import ops
 from keras_cr._files import DAMAGED_ZIP, whole_file
 from keras_cr._numbers import whole_number
 from keras_cr._progress import Verbose, tracked
+from keras_cr._resize import resize
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
@@ -138,8 +139,7 @@ def foreground_maps(
         batches = mask_batches(dataset, image_size, batch_size)
         side = -(-image_size // _MASK_SIDE)
         parts = [
-            ops.image.resize(masks[..., None], (side, side), antialias=True)[..., 0]
-            for masks in batches
+            resize(masks[..., None], (side, side), antialias=True)[..., 0] for masks in batches
         ]
     else:
         images = image_batches(dataset, image_size, batch_size, crop=False).as_numpy_iterator()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_cr._resize import resize
 from keras_cr.layers import RationaleBranch
 from keras_cr.losses import RationaleFit
 from keras_cr.rationale.branch_fit import EPOCHS, BranchFit
@@ -58,7 +59,7 @@ def _refined(weights: np.ndarray, thumbnails: list[np.ndarray]) -> np.ndarray:
     parts, start = [], 0
     for some in thumbnails:
         found = refine_by_colours(weights[start : start + len(some)], some)
-        small = ops.image.resize(found[..., None], weights.shape[1:], antialias=True)[..., 0]
+        small = resize(found[..., None], weights.shape[1:], antialias=True)[..., 0]
         parts.append(ops.convert_to_numpy(small))
         start += len(some)
     return np.concatenate(parts)
