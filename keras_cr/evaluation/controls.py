@@ -172,25 +172,20 @@ def _untrained(source: Source) -> Weights:
 
 
 def _fitted(targets: Callable[[Source], np.ndarray]):
-    def prepare(source: Source) -> Weights:
-        branch = source.branch()
-        fit_branch(branch, source.train_maps, targets(source), seed=source.seed)
-        return _by_branch(branch)
-
-    return prepare
+    return lambda source: _by_branch(_fitted_branch(source, targets(source)))
 
 
-def _centered(source: Source) -> RationaleBranch:
+def _fitted_branch(source: Source, targets: np.ndarray) -> RationaleBranch:
     """Of one detector: several of them learn where a place is rather than what it shows."""
     branch, maps = source.branch(num_detectors=1), source.train_maps
-    fit_branch(branch, maps, np.broadcast_to(_center(source), maps.shape[:3]), seed=source.seed)
+    fit_branch(branch, maps, np.broadcast_to(targets, maps.shape[:3]), seed=source.seed)
     return branch
 
 
 def _self_trained(source: Source) -> Weights:
-    """The same, from which a branch of the encoder's shape learns as `fit_rationale` has it."""
+    """By a branch of the encoder's shape that learns from the centre's as `fit_rationale` does."""
     maps, branch = source.train_maps, source.branch()
-    weights = of_all(_centered(source), maps)
+    weights = of_all(_fitted_branch(source, _center(source)), maps)
     self_train(branch, maps, weights, source.train_thumbnails, seed=source.seed)
     return _by_branch(branch)
 
@@ -239,7 +234,7 @@ CONTROLS = {
             "center_branch",
             "branch fitted to the centre prior",
             "control",
-            lambda source: _by_branch(_centered(source)),
+            _fitted(_center),
             from_train=True,
         ),
         Control(

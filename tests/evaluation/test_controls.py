@@ -168,6 +168,7 @@ def test_fitted_branches_find_what_they_are_fitted_to():
     cells = found.controls["mask"].maps[test]
     ratio = {name: energy(control.maps[test], cells) for name, control in found.controls.items()}
     assert ratio["mask_branch"]["energy_ratio"] > 3
+    assert ratio["mask_branch"]["energy_ratio"] > ratio["center_branch"]["energy_ratio"]
     assert ratio["mask"]["energy"] == pytest.approx(1)
 
 

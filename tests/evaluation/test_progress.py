@@ -73,9 +73,8 @@ def test_fitting_a_rationale(told, data):
     lines = told(fit_rationale, tiny_encoder(), image_batches(data, 32, 8), **options)
     assert "100% 4/4 batches" in lines["Computing feature maps"]
     last = lines["Fitting the rationale"]
-    assert (
-        "100% 10/10 epochs" in last
-    )  # two rounds, and two fits to refined maps, of half the epochs
+    # two rounds, and two fits to refined maps, each of half the epochs
+    assert "100% 10/10 epochs" in last
     assert re.search(r"round 2: agreement -?\d\.\d\d$", last)
     images = data.images.astype("float32")
     assert told(fit_rationale, tiny_encoder(), images, **options, verbose=0) == {}
