@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras.optimizers.schedules import CosineDecay
@@ -104,9 +105,7 @@ def build_pretrainer(
     Raises:
         ValueError: the objective's options, or it and the rationale, can't be.
     """
-    steps = settings.epochs * (len(train) // settings.batch_size)
     objective = OBJECTIVES[settings.objective]
-    options = objective.small_data(len(train), settings.batch_size, steps)
     tasks = [
         AUXILIARY[name](weight=weight, seed=settings.seed, **_classes(AUXILIARY[name], train))
         for name, weight in (settings.auxiliary or {}).items()
@@ -119,10 +118,34 @@ def build_pretrainer(
         seed=settings.seed,
         dtype=settings.precision,
         **_classes(objective, train),
-        **options | (settings.objective_options or {}),
+        **_objective_options(settings, len(train)),
     )
     pretrainer.compile(build_optimizer(settings, len(train)))
     return pretrainer
+
+
+def _objective_options(settings: Settings, num_images: int) -> dict[str, Any]:
+    """The objective's own arguments: those for few images, and over them what was set."""
+    steps = settings.epochs * (num_images // settings.batch_size)
+    options = OBJECTIVES[settings.objective].small_data(num_images, settings.batch_size, steps)
+    return options | (settings.objective_options or {})
+
+
+def decided(settings: Settings, encoder: CommonRationaleEncoder, num_images: int) -> dict[str, Any]:
+    """What settings leave to data and backbone, as a run has it, by the settings' names.
+
+    Args:
+        settings: of the run.
+        encoder: as it was built.
+        num_images: that it is trained on.
+    """
+    values: dict[str, Any] = {"num_detectors": encoder.branch.num_detectors}
+    if settings.epochs:
+        values |= {
+            "backbone_lr_multiplier": backbone_lr_multiplier(settings, encoder.backbone),
+            "objective_options": _objective_options(settings, num_images),
+        }
+    return values
 
 
 def backbone_lr_multiplier(settings: Settings, backbone: keras.Model) -> float:

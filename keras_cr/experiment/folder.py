@@ -6,7 +6,9 @@ import os
 import secrets
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import filelock
 import keras
@@ -119,9 +121,20 @@ def run_mark(output: Path, settings: Settings) -> str | None:
 
 
 def open_output(
-    output: Path, settings: Settings, run: str | None, dataset: FineGrainedDataset
+    output: Path,
+    settings: Settings,
+    run: str | None,
+    dataset: FineGrainedDataset,
+    decided: Mapping[str, Any],
 ) -> filelock.FileLock:
     """Makes the run's folder and writes down what it depends on; refuses another run's.
+
+    Args:
+        output: the folder.
+        settings: of the run.
+        run: its mark, see `run_mark`.
+        dataset: its images.
+        decided: what the settings leave open, as it is.
 
     Returns:
         The folder's lock, held: until it is released, or this process ends however it may.
@@ -154,7 +167,7 @@ def open_output(
     others = settings.others()
     if settings.data_dir is not None:
         others["data_dir"] = os.path.abspath(settings.data_dir)
-    content = {"settings": settings.of_the_run(), "other_settings": others}
+    content = {"settings": settings.of_the_run(), "decided": decided, "other_settings": others}
     content |= {**source_of(settings), "run": run, "data": _data_of(dataset)}  # type: ignore[dict-item]
     write_json(output / "config.json", content | {"surroundings": surroundings()})
     return lock

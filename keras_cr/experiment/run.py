@@ -31,6 +31,7 @@ from keras_cr.experiment.build import (
     build_encoder,
     build_rationale,
     check_objective,
+    decided,
 )
 from keras_cr.experiment.callbacks import monitors
 from keras_cr.experiment.devices import scope
@@ -144,7 +145,8 @@ class Run:
         check_space(
             settings, encoder, dataset.split("train"), output, store_path(name) if store else None
         )
-        lock = open_output(output, settings, mark, dataset)
+        left_open = decided(settings, encoder, int(dataset.is_train.sum()))
+        lock = open_output(output, settings, mark, dataset, left_open)
         return cls(
             settings,
             dataset,

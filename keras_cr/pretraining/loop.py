@@ -26,8 +26,9 @@ from keras_cr.pretraining.pretrainer import Pretrainer
 from keras_cr.pretraining.reporting import OneTraining, ProgressBar
 from keras_cr.rationale.branch_fit import MAX_IMAGES
 from keras_cr.rationale.choices import Rationale
+from keras_cr.rationale.doubt import doubt_of
 from keras_cr.rationale.foregrounds import foreground_maps, mask_batches, read_maps, write_maps
-from keras_cr.rationale.posthoc import doubt_of, fit_rationale
+from keras_cr.rationale.posthoc import fit_rationale
 
 _SMALL_SIDE = 96 / 224  # of a small crop, to the views'; SwAV's (arXiv 2006.09882)
 

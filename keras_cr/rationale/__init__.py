@@ -3,7 +3,8 @@
 `choices` and `positives` say how, `neighbours` finds the positives, `explain` goes from a loss to
 GradCAM to a target, `branch_fit` fits a branch to targets, `posthoc` does all of it for a frozen
 encoder, whose maps `frozen_maps` holds, `vocabulary` finds the visual words that its pooling
-describes images by, and `foregrounds` cuts out what the maps show, for the views.
+describes images by, `doubt` says whether maps are to be relied on, `self_training` learns them
+anew, refined by `colours`, and `foregrounds` cuts out what they show, for the views.
 """
 
 from keras_cr.rationale.choices import Rationale

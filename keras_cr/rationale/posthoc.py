@@ -12,7 +12,6 @@ from keras_cr._finite import not_finite
 from keras_cr._numbers import positive_number, whole_number
 from keras_cr._progress import Progress, Verbose
 from keras_cr._replicas import refuse_scope
-from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.feature_maps import MAX_MEMORY, HeldMaps, largest_of
@@ -24,15 +23,14 @@ from keras_cr.rationale.branch_fit import (
     fresh_branch,
 )
 from keras_cr.rationale.choices import Rationale
+from keras_cr.rationale.doubt import doubt_of, measured
 from keras_cr.rationale.explain import embed_for_neighbours, explain
 from keras_cr.rationale.frozen_maps import frozen_maps, of_all
-from keras_cr.rationale.measures import correlation
 from keras_cr.rationale.neighbours import NeighbourBank
 from keras_cr.rationale.self_training import PASSES, self_train
 from keras_cr.rationale.vocabulary import fit_words
 
 ROUNDS = 4
-UNRELATED = 0.05  # an agreement below which a map does not follow its target
 _COMPARED = 2**21  # similarities at once, over which the slope of backgrounds is taken
 DEFAULT = Rationale()
 
@@ -170,7 +168,7 @@ def fit_rationale(
             target = (target + other[:, :, ::-1]) / 2
         loss = fit.to(target, seed + number, progress.advance)
         before, weights = weights, of_all(branch, maps)
-        history.append(_measured(loss, cam, target, norms, weights, before))
+        history.append(measured(loss, cam, target, norms, weights, before))
         _check_finite(branch, history[-1], number + 1)
         last = number + 1 == rounds
         if thumbnails and last and doubt_of(history[-1]):
@@ -183,7 +181,7 @@ def fit_rationale(
             weights = self_train(
                 branch, maps, weights, thumbnails, on_epoch=progress.advance, **sizes, **fit_options
             )
-            history[-1] = _measured(loss, cam, target, norms, weights, before)
+            history[-1] = measured(loss, cam, target, norms, weights, before)
             _check_finite(branch, history[-1], number + 1)
         if mirrored is not None:
             mirrored_weights = of_all(branch, mirrored)
@@ -203,19 +201,6 @@ def _with_copies(branch: RationaleBranch, single: RationaleBranch) -> RationaleB
     twin = fresh_branch(branch, 0)
     twin.set_weights([np.repeat(w, twin.num_detectors, axis=-1) for w in single.get_weights()])
     return twin
-
-
-def _measured(loss, cam, target, norms, weights, before) -> dict[str, float]:
-    """What `fit_rationale` returns for a round."""
-    return {
-        "fit_loss": loss,
-        "agreement": _agreement(target, weights),
-        "center_agreement": _agreement(center_prior(*cam.shape[1:])[None], weights),
-        "norm_agreement": _agreement(norms, weights),
-        "target_share": float(np.mean(cam > 0)),
-        "map_change": float(np.abs(weights - before).mean()),
-        "flat_share": float(np.mean(np.ptp(weights, axis=(1, 2)) == 0)),
-    }
 
 
 def _check_kinds(encoder, rationale, on_round) -> None:
@@ -247,31 +232,6 @@ def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: i
         )
 
 
-def doubt_of(last: dict[str, float]) -> str | None:
-    """Why the maps of a fit are not to be relied on, by what it measured; None where they are."""
-    if last["flat_share"] >= 0.5:
-        return (
-            f"The fitted maps of {100 * last['flat_share']:.0f} % of the images have no contrast: "
-            "they mark no place, and the images' embeddings are plain averages. The backbone's "
-            "features may be the same everywhere, as those of random weights; take a trained one."
-        )
-    if abs(last["agreement"]) < UNRELATED:
-        return (
-            "The fitted maps have nothing to do with what they were fitted to (agreement "
-            f"{last['agreement']:.3f}; 1 is the same): the branch found nothing that the images "
-            "share. So it is with a backbone of random weights, or images that have little in "
-            "common; take a trained one, larger or more images."
-        )
-    if min(last["center_agreement"], last["agreement"]) < 0:
-        return (
-            "The fitted maps shun the middle of the images, or their own target (center_agreement "
-            f"{last['center_agreement']:.2f}, agreement with the target {last['agreement']:.2f}): "
-            "they may mark the background. Look at them before you use them; Rationale(prior="
-            "'center') and a smaller k make this less likely."
-        )
-    return None
-
-
 def check_frozen(rationale: Rationale) -> None:
     """Refuses what a frozen encoder can't give: there is no objective.
 
@@ -297,9 +257,3 @@ def _explain(bank, maps, embeddings, rationale: Rationale) -> tuple[np.ndarray, 
 
     cam, target = of_all(explained, maps, np.concatenate(gradients), axis=1)
     return cam, target
-
-
-def _agreement(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean over images of the correlation over places."""
-    a, b = (ops.convert_to_tensor(maps, "float32") for maps in (a, b))
-    return float(ops.mean(correlation(a, b)))

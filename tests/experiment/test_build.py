@@ -18,6 +18,7 @@ from keras_cr.experiment.build import (
     build_optimizer,
     build_pretrainer,
     build_rationale,
+    decided,
 )
 from keras_cr.models import ResNet, SqueezeNet
 from keras_cr.optimizers import LARS, AdamW
@@ -124,6 +125,20 @@ def test_a_pretrained_backbone_learns_slower_unless_its_weights_are_normalised()
     birds = synthetic_birds(2, 4, 1, image_size=32)
     settings = Settings(init="imagenet", batch_size=4, image_size=32)
     assert build_pretrainer(settings, tiny_encoder(), birds).backbone_lr_multiplier == 1
+
+
+@pytest.mark.parametrize("options", [None, {"queue_size": 12, "hidden_dim": 7}])
+def test_what_settings_leave_open_is_told_as_the_pretrainer_has_it(options):
+    birds = synthetic_birds(2, 4, 1, image_size=32)
+    settings = Settings(batch_size=4, image_size=32, epochs=3, objective_options=options)
+    encoder = tiny_encoder()
+    found = decided(settings, encoder, len(birds))
+    config = build_pretrainer(settings, encoder, birds).get_config()
+    assert found.pop("num_detectors") == encoder.branch.num_detectors
+    assert found.pop("backbone_lr_multiplier") == config["backbone_lr_multiplier"]
+    assert found.pop("objective_options").items() <= config.items()
+    assert not found
+    assert decided(Settings(epochs=0), encoder, len(birds)).keys() == {"num_detectors"}
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", AdamW), ("lars", LARS)])

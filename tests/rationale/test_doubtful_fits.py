@@ -80,7 +80,7 @@ def test_maps_without_contrast_are_told():
 
 
 def test_maps_that_do_not_follow_their_target_are_told(monkeypatch):
-    monkeypatch.setattr(sys.modules["keras_cr.rationale.posthoc"], "UNRELATED", 2.0)
+    monkeypatch.setattr(sys.modules["keras_cr.rationale.doubt"], "UNRELATED", 2.0)
     with pytest.warns(UserWarning, match=r"nothing to do with.*agreement .*random weights"):
         history = fit_rationale(encoder := scaled_encoder(1.0), images(16), **OPTIONS)
     # what is left, and measured, is the one detector of the rounds, not one that learned from it
