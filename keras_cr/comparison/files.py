@@ -52,6 +52,7 @@ def markdown(comparison: dict) -> str:
         "",
         _caption(comparison),
         "",
+        *_owns(comparison),
         *_leads(comparison),
         "## Protocols",
         "",
@@ -63,6 +64,19 @@ def markdown(comparison: dict) -> str:
             lines.append(f"- {name}: not measured, {reason}.")
     versions = ", ".join(f"{name} {version}" for name, version in protocol["versions"].items())
     return "\n".join([*lines, "", f"Versions: {versions}.", ""])
+
+
+def _owns(comparison: dict) -> list[str]:
+    if not any(row["own"] for row in comparison["rows"]):
+        return []
+    return [
+        f"## Each arm's own pooling before {_baseline(comparison)} under its own",
+        "",
+        owns_table(comparison),
+        "",
+        "Percentage points, by seed and image as above: what one gets from either run.",
+        "",
+    ]
 
 
 def _leads(comparison: dict) -> list[str]:
@@ -111,6 +125,14 @@ def differences_table(comparison: dict) -> str:
     return _table(["arm", "pooling", *_difference_columns(comparison)], rows)
 
 
+def owns_table(comparison: dict) -> str:
+    """What each arm's own pooling has before the baseline's own."""
+    rows = []
+    for row in comparison["rows"]:
+        rows += _difference_rows([row["title"], _pooling(row)], row["own"])
+    return _table(["arm", "pooling", *_difference_columns(comparison)], rows)
+
+
 def leads_table(comparison: dict) -> str:
     """What each arm's own pooling has before the other poolings of the same encoder."""
     rows = []
@@ -148,20 +170,24 @@ def _pooling(row: dict) -> str:
 
 
 def _caption(comparison: dict) -> str:
-    arm = next(a["title"] for a in comparison["arms"] if a["name"] == comparison["baseline"])
     number = len(comparison["seeds"])
     text = (
-        f"Percentage points, minus {arm} under average pooling with the same seed, image by image. "
-        f"The interval holds {_percent(comparison)} of {comparison['bootstrap']['draws']:,} "
-        "bootstrap draws, of the seeds and then of the test images, the same ones for all seeds: "
-        "it covers the chance of training and the choice of test images, not other data or other "
-        "settings, and not that many numbers are looked at together. "
+        f"Percentage points, minus {_baseline(comparison)} under average pooling with the same "
+        f"seed, image by image. The interval holds {_percent(comparison)} of "
+        f"{comparison['bootstrap']['draws']:,} bootstrap draws, of the seeds and then of the test "
+        "images, the same ones for all seeds: it covers the chance of training and the choice of "
+        "test images, not other data or other settings, and not that many numbers are looked at "
+        "together. "
     )
     if number == 1:
         return text + "One seed says nothing about the chance of training: test images alone."
     if number < 10:
         text += f"{number} seeds are few: such an interval is too narrow then. "
     return text + "Read it beside the single differences."
+
+
+def _baseline(comparison: dict) -> str:
+    return next(a["title"] for a in comparison["arms"] if a["name"] == comparison["baseline"])
 
 
 def _percent(comparison: dict) -> str:

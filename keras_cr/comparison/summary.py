@@ -83,9 +83,9 @@ def summarize(
         is not finished), `protocol` (of the first result), `rows` (one an arm and pooling: `arm`,
         `title`, `pooling`, `kind` (of a control, else None), `seeds`, `scores` {column: `mean`,
         `std`, `n`, `values` one a seed}, `differences` to the baseline, the same with `interval`
-        and `excludes_zero`, or `"baseline"`, and `lead`, what the arm's own pooling has before this
-        one, in the same form) and `values`, every number of every run. Fractions, apart from
-        ratios.
+        and `excludes_zero`, or `"baseline"`, `lead`, what the arm's own pooling has before this
+        one, and `own`, what an arm's own pooling has before the baseline's own, in the same form)
+        and `values`, every number of every run. Fractions, apart from ratios.
 
     Raises:
         ValueError: two runs were not evaluated on the same test images.
@@ -106,9 +106,11 @@ def summarize(
             is_baseline = (arm, pooling) == (baseline, "average")
             other = pooling != first.pooling  # which may be called `concat`, as a control is
             kind = CONTROLS[pooling].kind if other and pooling in CONTROLS else None
-            lead = {}
+            lead, before = {}, {}
             if other:
                 lead = _differences({s: (r, r) for s, r in own.items()}, None, pooling)
+            elif arm != baseline and any(b.pooling != "average" for _, b in pairs.values()):
+                before = _differences(pairs, None, None)
             rows.append(
                 {
                     "arm": arm,
@@ -119,6 +121,7 @@ def summarize(
                     "scores": _scores(numbers, pooling),
                     "differences": "baseline" if is_baseline else _differences(pairs, pooling),
                     "lead": lead,
+                    "own": before,
                 }
             )
     return {
@@ -164,13 +167,16 @@ def _scores(numbers: dict[int, dict], pooling: str) -> dict[str, dict]:
 
 
 def _differences(
-    pairs: dict[int, tuple[Result, Result]], pooling: str | None, other: str = "average"
+    pairs: dict[int, tuple[Result, Result]], pooling: str | None, other: str | None = "average"
 ) -> dict[str, dict]:
     """{column: difference} of what each image has a value of, in every seed of both arms.
 
-    A pooling that is None is the first result's own.
+    A pooling that is None is the result's own.
     """
-    scores = [(a.each_image(pooling or a.pooling), b.each_image(other)) for a, b in pairs.values()]
+    scores = [
+        (a.each_image(pooling or a.pooling), b.each_image(other or b.pooling))
+        for a, b in pairs.values()
+    ]
     found = {}
     for title in PAIRED:
         if not scores or any(title not in a or title not in b for a, b in scores):

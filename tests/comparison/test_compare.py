@@ -235,6 +235,31 @@ def test_the_own_pooling_is_paired_with_its_controls(compared):
     assert "| centre prior" in text
 
 
+def test_own_poolings_are_paired_where_the_baseline_has_one(compared):
+    """`plain` averages, and the initialization pools by its map: what one gets from either."""
+    assert all(row["own"] == {} for row in compared.found["rows"]), "the baseline averages"
+    baseline = Comparison.prepare(
+        Settings(**SETTINGS),
+        no_reading,
+        arms=TWO,
+        seeds=(0, 1),
+        output=compared.output,
+        baseline="initialization",
+    )
+    titles = {arm.name: arm.title for arm in TWO}
+    found = summarize(baseline.results, titles, (0, 1), "initialization")
+    told = {(row["arm"], row["pooling"]): row["own"] for row in found["rows"] if row["own"]}
+    assert list(told) == [("plain", "average")]
+    expected = [
+        metrics_of(compared, "plain", seed)["retrieval"]["map"]
+        - metrics_of(compared, "initialization", seed)["retrieval"]["map"]
+        for seed in (0, 1)
+    ]
+    assert told["plain", "average"]["mAP"]["values"] == pytest.approx(expected)
+    shown = markdown({"command": "", "settings": {}, "arms": compared.found["arms"], **found})
+    assert "own pooling before Initialization under its own" in shown
+
+
 def test_controls_that_are_missing_are_evaluated_again(compared):
     prepared = prepare(compared.output, compared.read, controls=("center_prior", "mean_map"))
     assert prepared.results == {}
