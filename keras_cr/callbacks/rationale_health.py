@@ -36,6 +36,8 @@ WARMUP = 3
 MIN_EMBEDDING_STD = 0.05
 
 _ADVICE = {
+    "no target": "The explained loss' GradCAM is 0 everywhere: with neighbours as positives, fewer "
+    "than twice their number of images are in the bank; train longer, or on more images.",
     "empty target": "The target is uniform and says nothing: use "
     "Rationale(target_normalization='image') and a lower `temperature`.",
     "flat map": "Its pooling is average pooling: look at target_entropy, for the branch learns no "
@@ -59,6 +61,7 @@ class RationaleHealth(Monitor):
 
     It reads what a pretrainer logs. These are found, by the name of the verdict:
 
+    - `no target`: `cam_peak` is 0, after `warmup` epochs; before, neighbours may be few yet.
     - `empty target`: `target_entropy` above `max_target_entropy`.
     - `flat map`, `spike`: `map_entropy` above `max_map_entropy` or below `min_map_entropy`.
     - `map ignores target`: `agreement` not above `min_agreement`, after `warmup` epochs.
@@ -81,7 +84,7 @@ class RationaleHealth(Monitor):
         max_target_entropy, max_map_entropy, min_map_entropy: relative to a uniform distribution's.
         min_agreement, min_center_agreement: correlations.
         min_embedding_std: relative to embeddings that are spread out evenly.
-        warmup: epochs in which neither agreement is judged.
+        warmup: epochs in which neither agreement is judged, nor that there is no target.
 
     Raises:
         ValueError: `every` is not a positive integer.
@@ -168,6 +171,10 @@ class RationaleHealth(Monitor):
         if epoch < self.warmup:
             del checks["map ignores target"], checks["turned away"]
         facts = {}
+        if values.get("cam_peak") == 0:  # there is nothing that could be uniform
+            del checks["empty target"]
+            if epoch >= self.warmup:
+                facts["no target"] = "cam_peak is 0"
         for kind, (name, wrong, limit) in checks.items():
             if wrong(values.get(name, math.nan), limit):  # a comparison with NaN is false
                 facts[kind] = f"{name} is {values[name]:.4g}, limit {limit:.4g}"

@@ -123,10 +123,19 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _options(args: argparse.Namespace) -> dict:  # type: ignore[return]
-    from keras_cr.rationale.options import pairs, typed_options
+    from keras_cr.rationale.options import (
+        check_frozen_options,
+        named_rationale,
+        pairs,
+        typed_options,
+    )
+    from keras_cr.rationale.posthoc import check_frozen
 
     try:
-        return typed_options(pairs(args.rationale_options)) if args.rationale_options else {}
+        options = typed_options(pairs(args.rationale_options)) if args.rationale_options else {}
+        check_frozen(named_rationale("on", options))
+        check_frozen_options(options)
+        return options
     except ValueError as error:
         args.usage_error(f"argument --rationale-options: {error}")
 

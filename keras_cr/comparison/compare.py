@@ -234,7 +234,9 @@ def _finished(settings: Settings) -> Result | None:
     stated = result.metrics["protocol"]
     known = {*stated, *stated["missing"]}
     measured = known.issuperset(check_protocols(settings.protocols))
-    controls = set(stated.get("controls", ())).issuperset(settings.controls or ())
+    compared = {*stated.get("controls", ())}
+    compared |= {name.removeprefix("control ") for name in stated["missing"]}
+    controls = "controls" in stated["missing"] or compared.issuperset(settings.controls or ())
     told = settings.pooling != "auto" or settings.init in ("none", "imagenet")
     pooled = not told or result.pooling == settings.pooled_by
     return result if measured and controls and pooled else None

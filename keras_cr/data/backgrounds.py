@@ -72,7 +72,7 @@ class BackgroundSwap:
             raise ValueError(f"softness: must be positive; received {self.softness}.")
         if self.filling not in FILLINGS:
             raise ValueError(f"filling: must be one of {FILLINGS}; received {self.filling!r}.")
-        if isinstance(self.views, str) or not set(self.views) <= set(VIEWS):
+        if isinstance(self.views, str) or not self.views or not set(self.views) <= set(VIEWS):
             raise ValueError(f"views: must be some of {VIEWS}; received {self.views!r}.")
         whole("max_donors", self.max_donors, least=2)
 
@@ -110,12 +110,18 @@ def swaps(
         view, from a crop and its box to the changed crop, or None.
 
     Raises:
-        ValueError: The maps are not one for each image, or there are no two images.
+        ValueError: The maps are not one for each image, there are no two images, or a view is to
+            be changed that there isn't.
     """
     if len(swap.maps) != len(dataset) or len(dataset) < 2:
         raise ValueError(
             f"backgrounds: maps must be one for each of the images, 2 or more, {len(dataset)} in "
             f"{dataset.name!r}; received {len(swap.maps)}."
+        )
+    if absent := [name for name in swap.views if name not in kinds]:
+        raise ValueError(
+            f"backgrounds: views must be some of {tuple(dict.fromkeys(kinds))}, which batches have "
+            f"without more; received {absent[0]!r}, which needs small_crops of 1 or more."
         )
     number = min(len(dataset), swap.max_donors)
     rows = np.linspace(0, len(dataset) - 1, number).astype("int64")

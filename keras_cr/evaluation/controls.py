@@ -55,10 +55,13 @@ class Control:
     beside: str = "own"
     from_train: bool = False
 
-    def available(self, dataset: "FineGrainedDataset") -> bool:
-        """Whether a data set has what it is made of: masks or boxes, training images."""
-        sees = self.kind != "bound" or dataset.masks is not None or dataset.boxes is not None
-        return sees and (not self.from_train or bool(dataset.is_train.any()))
+    def missing(self, dataset: "FineGrainedDataset") -> str | None:
+        """Why it can't be made of a data set, or None."""
+        if self.kind == "bound" and dataset.masks is None and dataset.boxes is None:
+            return "the data set has neither masks nor boxes"
+        if self.from_train and not dataset.is_train.any():
+            return "the data set has no training images"
+        return None
 
 
 def add_controls(
@@ -76,7 +79,8 @@ def add_controls(
     Args:
         features: from `extract`, of an encoder with a branch.
         controls: names of `CONTROLS`, as a sequence or with commas between; None or `"all"` takes
-            all. Those that the data set can't give (masks, training images) are left out.
+            all. Those that the data set can't give (masks, training images) are left out:
+            `CONTROLS[name].missing(dataset)` says why.
         seed: of fresh branches, of the order they are fitted in, and of who gets whose map.
         max_images: training images, evenly spread, that branches are fitted to.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
@@ -96,7 +100,7 @@ def add_controls(
     if max_images < 1:
         raise ValueError(f"`max_images` must be at least 1. Received: max_images={max_images!r}")
     source = Source(features, seed, max_images)
-    wanted = {name: CONTROLS[name] for name in names if CONTROLS[name].available(features.dataset)}
+    wanted = {n: CONTROLS[n] for n in names if CONTROLS[n].missing(features.dataset) is None}
     weights_of, pool_of = {}, {}
     with Progress("Preparing controls", len(wanted), "controls", verbose=verbose) as progress:
         for name, control in wanted.items():

@@ -12,12 +12,12 @@ from keras_cr.data import FineGrainedDataset
 from keras_cr.experiment.settings import Settings
 from keras_cr.layers.batch_normalization import batch_normalizations
 from keras_cr.models import CommonRationaleEncoder, backbone_from_name
-from keras_cr.models.open_backbone import is_preset, may_be_backbone
+from keras_cr.models.open_backbone import backbone_of_preset, is_preset, may_be_backbone
 from keras_cr.optimizers import LARS, AdamW
 from keras_cr.presets.hub import SCHEME
 from keras_cr.pretraining import AUXILIARY, OBJECTIVES, Pretrainer, Rationale
 from keras_cr.rationale.foregrounds import mask_batches
-from keras_cr.rationale.options import sized_rationale
+from keras_cr.rationale.options import check_frozen_options, sized_rationale
 from keras_cr.rationale.posthoc import check_frozen
 from keras_cr.rationale.start import at_output_stride, encoder_from, encoder_on, with_precision
 
@@ -139,7 +139,13 @@ def decided(settings: Settings, encoder: CommonRationaleEncoder, num_images: int
         encoder: as it was built.
         num_images: that it is trained on.
     """
-    values: dict[str, Any] = {"num_detectors": encoder.branch.num_detectors}
+    values: dict[str, Any] = {
+        "backbone": encoder.backbone.name,
+        "num_detectors": encoder.branch.num_detectors,
+        "pooling": encoder.pooling,
+    }
+    if (rationale := build_rationale(settings, num_images)) is not None:
+        values["rationale_options"] = rationale.get_config()
     if settings.epochs:
         values |= {
             "backbone_lr_multiplier": backbone_lr_multiplier(settings, encoder.backbone),
@@ -168,12 +174,19 @@ def check_objective(settings: Settings, train: FineGrainedDataset) -> None:
 
     Raises:
         ValueError: there are no labels, or masks, and they need some, or the rationale is to
-            explain a loss that images don't have.
+            explain a loss that images don't have, or to change views that there aren't.
     """
     rationale = build_rationale(settings, len(train))
     OBJECTIVES[settings.objective].check_rationale(rationale)
-    if rationale and rationale.foregrounds and rationale.foregrounds.cut == "mask":
+    foregrounds = rationale.foregrounds if rationale else None
+    if foregrounds and foregrounds.cut == "mask":
         mask_batches(train, settings.image_size)
+    options = _objective_options(settings, len(train))
+    if foregrounds and "small" in foregrounds.swapped and not options.get("small_crops"):
+        raise ValueError(
+            f"`rationale_options`: swapped names the small crops, and the objective "
+            f"{settings.objective!r} has none. Received: {'+'.join(foregrounds.swapped)}"
+        )
     if OBJECTIVES[settings.objective].labels:
         train.need_labels("objective", f"{settings.objective!r} can't be learnt from them")
     for name in settings.auxiliary or {}:
@@ -231,6 +244,7 @@ def build_rationale(settings: Settings, num_images: int) -> Rationale | None:
         rationale = rationale.changed({"images": "views"})
     if settings.epochs == 0 and settings.rationale == "on":
         check_frozen(rationale)
+        check_frozen_options(options)
     return rationale
 
 
@@ -241,6 +255,10 @@ def backbone_name(settings: Settings) -> str:
         return Path(init).stem
     if init.endswith(CHECKPOINTS):
         return Path(init).name.split(".")[0].lower()
-    if init in ("none", "imagenet") or is_preset(init) or not may_be_backbone(init):
+    if init in ("none", "imagenet"):
+        return settings.backbone
+    if is_preset(init):
+        return backbone_of_preset(init) or settings.backbone
+    if not may_be_backbone(init):
         return settings.backbone
     return Path(init).name.partition("@")[0].lower()

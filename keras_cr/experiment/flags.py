@@ -39,9 +39,10 @@ def parse_settings(description: str, argv: list[str] | None = None, **defaults: 
 
 
 def told_in_flags(error: Exception | str) -> str:
-    """What an error or a message says of settings, arms and seeds, in the flags of a recipe."""
+    """What an error or a message says of settings, and of a comparison's, in a recipe's flags."""
     flags = flags_of(settings_parser("")._actions)
-    return in_flags(str(error), flags | {name: (f"--{name}", False) for name in ("arms", "seeds")})
+    of_comparisons = {name: (f"--{name}", False) for name in ("arms", "seeds", "baseline")}
+    return in_flags(str(error), flags | of_comparisons)
 
 
 def settings_parser(

@@ -20,6 +20,7 @@ from keras_cr.data import (
 )
 from keras_cr.data.cache import check_cache
 from keras_cr.evaluation import (
+    CONTROLS,
     Evaluation,
     add_controls,
     evaluate_features,
@@ -43,7 +44,7 @@ from keras_cr.experiment.space import check_space
 from keras_cr.experiment.stored import stored_name, taken_message
 from keras_cr.experiment.training import fit_missing_vocabulary, train_encoder
 from keras_cr.models import CommonRationaleEncoder
-from keras_cr.presets import HubError, publish, store_path
+from keras_cr.presets import HubError, PresetError, publish, store_path
 from keras_cr.presets.publish import check_writable
 from keras_cr.rationale.start import with_precision
 
@@ -116,7 +117,11 @@ class Run:
         """
         keras.utils.set_random_seed(settings.seed)
         name = settings.preset_name or f"{settings.dataset}_{backbone_name(settings)}"
-        store_path(name)  # a name that can't be stored is refused before anything else
+        try:  # a name that can't be stored is refused before anything else
+            store_path(name)
+        except PresetError as error:
+            told = str(error).removeprefix("name must be ")
+            raise ValueError(f"`preset_name` must be {told}") from error
         output = output_path(settings, name)
         mark = run_mark(output, settings)  # and so is a folder that no run can go on in
         check_place("`output`", output, output)
@@ -186,7 +191,8 @@ class Run:
         settings, dataset, output = self.settings, self.dataset, self.output
         if self.skipped:
             skipped = ", ".join(map(printable, self.skipped[:3]))
-            print(f"Skipped {len(self.skipped)} unreadable images: {skipped}")
+            skipped += ", ..." if len(self.skipped) > 3 else ""
+            print(f"Skipped {len(self.skipped)} unreadable or too small images: {skipped}")
         name = self._name()
         train = dataset.split("train")
         print(f"{dataset.name}: {len(train)} training images, {len(dataset) - len(train)} others")
@@ -203,7 +209,10 @@ class Run:
 
         announce("Writing the preset, pictures and the report.")
         encoder = with_precision(encoder, "float32")
-        source = source_of(settings) | {"config": settings.of_the_run(), "run": self.mark}
+        config = settings.of_the_run()
+        if settings.init not in ("none", "imagenet"):  # `backbone` was not looked at
+            config["backbone"] = encoder.backbone.name
+        source = source_of(settings) | {"config": config, "run": self.mark}
         details = {"source": source, "metrics": metrics}
         encoder.save_to_preset(output / "preset", name=name, **details)
         if self.store:
@@ -256,12 +265,17 @@ class Run:
     def _evaluate(self, encoder: CommonRationaleEncoder, with_controls: bool) -> Evaluation:
         settings = self.settings
         features = extract(encoder, self.dataset, settings.image_size, settings.batch_size)
-        controls = settings.controls if with_controls and encoder.pooling != "average" else None
-        if controls:  # of an encoder that averages there is no rationale to compare
-            features = add_controls(features, controls, settings.seed)
+        wanted = (settings.controls or ()) if with_controls else ()
+        lacking = {f"control {name}": CONTROLS[name].missing(self.dataset) for name in wanted}
+        if encoder.pooling != "average":
+            features = add_controls(features, wanted, settings.seed) if wanted else features
+        elif wanted:
+            lacking = {"controls": "an average has no rationale that they could be compared with"}
         evaluation = evaluate_features(features, settings.protocols, settings.seed, CHECKPOINT_RULE)
-        evaluation.metrics["protocol"]["skipped_images"] = len(self.skipped)
-        evaluation.metrics["protocol"]["controls"] = list(settings.controls or ())
+        stated = evaluation.metrics["protocol"]
+        stated["skipped_images"] = len(self.skipped)
+        stated["controls"] = list(features.controls)
+        stated["missing"] |= {name: reason for name, reason in lacking.items() if reason}
         return evaluation
 
 

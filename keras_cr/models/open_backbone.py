@@ -16,8 +16,11 @@ from keras_cr.models.backbones import BACKBONES
 from keras_cr.models.normalization import Normalization
 from keras_cr.presets.backbone_source import BackboneSource
 from keras_cr.presets.hub import SCHEME
+from keras_cr.presets.locate import locate
 from keras_cr.presets.manifest import CONFIG, MANIFEST
+from keras_cr.presets.plain import read_json
 from keras_cr.presets.registry import list_presets
+from keras_cr.presets.store import valid_name
 
 _PROCESSOR = "preprocessor_config.json"
 _META = {  # Meta's names of DINOv2's and DINOv3's models, and KerasHub's of the same weights
@@ -121,6 +124,24 @@ def is_preset(name: str) -> bool:
     """Whether it is a preset of this package: its folder, or a name in the store or with a card."""
     folder = Path(name).expanduser()
     return (folder / MANIFEST).is_file() or name in {info.name for info in list_presets()}
+
+
+def backbone_of_preset(name: str) -> str | None:
+    """What a preset calls its backbone; None where it isn't on this machine, or doesn't say.
+
+    Args:
+        name: a preset of this package, see `is_preset`.
+    """
+    try:
+        folder = locate(name, None, (CONFIG,), {"local_files_only": True}).folder
+        config = read_json(folder / CONFIG)[0]["config"]
+        config = config.get("encoder", {"config": config})["config"]  # a classifier has one
+        while "backbone" in config:  # one that was adapted is in another
+            config = config["backbone"]["config"]
+        found = config["name"].lower()
+    except (ValueError, OSError, LookupError, TypeError, AttributeError):
+        return None
+    return found if valid_name(found) else None
 
 
 def may_be_backbone(name: str) -> bool:

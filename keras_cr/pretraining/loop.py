@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_cr._numbers import as_sides, whole_number
+from keras_cr._numbers import square_side, whole_number
 from keras_cr._progress import Progress, Verbose, announce
 from keras_cr._replicas import number_of
 from keras_cr.data import (
@@ -92,7 +92,8 @@ def pretrain(
     epochs, seed = whole_number("epochs", epochs, least=0), whole_number("seed", seed, least=0)
     first_epoch = whole_number("first_epoch", first_epoch, least=0)
     first_step = whole_number("first_step", first_step, least=0)
-    image_size = (as_sides(image_size) or (image_size,))[0]
+    image_size = square_side("image_size", image_size)
+    batch_size = whole_number("batch_size", batch_size)
     if batch_size % number_of(pretrainer):
         raise ValueError(
             f"`batch_size` must divide by the {number_of(pretrainer)} replicas that the pretrainer "
@@ -100,6 +101,12 @@ def pretrain(
         )
     rationale = pretrainer.rationale
     foregrounds = rationale.foregrounds if rationale else None
+    if foregrounds and "small" in foregrounds.swapped and not pretrainer.small_crops:
+        raise ValueError(
+            f"`swapped` names the small crops, and {type(pretrainer).__name__} has none: give it "
+            "small_crops, if it takes them, or leave them out. "
+            f"Received: swapped={foregrounds.swapped!r}"
+        )
     pretrainer.set_on_nan(on_nan)
     length = foregrounds.fit_every if foregrounds else max(epochs, 1)
 

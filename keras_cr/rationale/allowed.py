@@ -24,6 +24,7 @@ ALLOWED = {
 _NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup", "background", "background_negatives")
 _POSITIVE = ("temperature", "contrast_temperature", "k", "cut_softness")
 _SHARES = ("cut_level", "swap_probability", "crop_share")
+_BOOLEANS = ("mirror", "self_training", "train_affine", "detach_target", "detach_features")
 _VIEWS = {"extra_passes": ("query", "key"), "swapped": ("query", "key", "small")}
 
 
@@ -36,7 +37,9 @@ def check_choices(choices: Any) -> None:
     for name, value in vars(choices).items():
         if name in (*_NOT_NEGATIVE, *_POSITIVE, *_SHARES) and not _is_number(value):
             wanted = "a finite number"
-        elif name in ALLOWED and value not in ALLOWED[name]:
+        elif name in _BOOLEANS and not isinstance(value, bool | np.bool_):
+            wanted = "True or False"
+        elif name in ALLOWED and not (isinstance(value, str | int) and value in ALLOWED[name]):
             wanted = f"one of {ALLOWED[name]}"
         elif name in _NOT_NEGATIVE and not value >= 0:
             wanted = "0 or more"
@@ -44,7 +47,7 @@ def check_choices(choices: Any) -> None:
             wanted = "positive"
         elif name in _SHARES and not 0 <= value <= 1:
             wanted = "in 0..1"
-        elif name in _VIEWS and not set(value) <= set(_VIEWS[name]):
+        elif name in _VIEWS and not all(view in _VIEWS[name] for view in value):
             wanted = f"some of {_VIEWS[name]}"
         else:
             continue

@@ -1,12 +1,16 @@
 """Choices of a rationale as text: `k=5,temperature=0.2`."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from keras_cr.rationale.choices import Rationale
+from keras_cr.rationale.foregrounds import Foregrounds
 
 MAX_BANK = 8192
+_BESIDE_AN_OBJECTIVE = {"weight", "bank_size", "warmup", "images"}
+_BESIDE_AN_OBJECTIVE |= {field.name for field in dataclasses.fields(Foregrounds)}
 _NAMED = {"on": Rationale, "paper": Rationale.paper, "reference": Rationale.reference}
 _TOLD = {
     bool: "true or false",
@@ -61,6 +65,19 @@ def sized_rationale(
         )
     bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), k + 1)
     return rationale.changed({"k": k, "bank_size": options.get("bank_size", bank)})
+
+
+def check_frozen_options(options: Mapping[str, Any]) -> None:
+    """Refuses choices that would change nothing where a branch is fitted to a frozen backbone.
+
+    Raises:
+        ValueError: `options` name one that concerns training beside an objective.
+    """
+    if idle := sorted(options.keys() & _BESIDE_AN_OBJECTIVE):
+        raise ValueError(
+            f"`{idle[0]}` has no effect where only the branch is fitted: it is for training beside "
+            f"an objective. Received: {idle[0]}={options[idle[0]]!r}; leave it out"
+        )
 
 
 def is_choice(name: str) -> bool:

@@ -84,11 +84,12 @@ def fit_rationale(
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
 
     Returns:
-        For each round a dict of means over images, the last one's of the branch in the end:
-        `fit_loss`, `agreement` (correlation of target and map), `center_agreement` and
-        `norm_agreement` (of the map with a Gaussian around the middle and with the feature's
-        length), `target_share` (of the places), `map_change` (mean absolute difference to the last
-        round's maps) and `flat_share` (of the images whose map has no contrast).
+        For each round a dict of means over images: `fit_loss` (of the round's own fit), and, the
+        last one's of the branch in the end, `agreement` (correlation of target and map),
+        `center_agreement` and `norm_agreement` (of the map with a Gaussian around the middle and
+        with the feature's length), `target_share` (of the places), `map_change` (mean absolute
+        difference to the last round's maps) and `flat_share` (of the images whose map has no
+        contrast).
 
     Raises:
         ValueError: there are too few images for the neighbours' `k`, or they are no RGB images of

@@ -33,6 +33,16 @@ def watch(health, *epochs, first=0, total=10):
     return [str(warning.message) for warning in caught]
 
 
+def test_a_bank_that_is_not_full_yet_is_no_empty_target():
+    """Nothing is explained until it holds neighbours: all targets are 0, and so uniform."""
+    unfilled = {"cam_peak": 0.0, "target_entropy": 1.0}
+    assert watch(RationaleHealth(), unfilled, unfilled, {}, {}) == []
+    told = watch(RationaleHealth(), *4 * [unfilled])
+    assert len(told) == 1
+    assert told[0].startswith("epoch 4: no target (cam_peak is 0)")
+    assert watch(RationaleHealth(), {"target_entropy": 1.0})[0].startswith("epoch 1: empty target")
+
+
 @pytest.mark.parametrize(
     ("name", "wrong", "right", "kind"),
     [
@@ -43,6 +53,7 @@ def watch(health, *epochs, first=0, total=10):
         ("center_agreement", -0.01, 0.01, "turned away"),
         ("embedding_std", 0.04, 0.06, "collapse"),
         ("fit_loss", math.nan, 9.0, "not finite"),
+        ("cam_peak", 0.0, 1e-6, "no target"),
     ],
 )
 def test_each_finding(tmp_path, name, wrong, right, kind):

@@ -219,6 +219,14 @@ def test_a_folder_of_something_else_is_left_alone(folder, file, tmp_path, capsys
         (("--preset", "p", "--init", "none"), "--init: is for a --backbone given by name"),
         (("--preset", "p", "--rounds", "0"), "--rounds: must be a whole number of 1 or more"),
         (("--preset", "p", "--rationale-options", "k"), "--rationale-options: must be NAME=VALUE"),
+        (
+            ("--preset", "p", "--rationale-options", "k=3,cut=mask"),
+            "--rationale-options: `cut` has no effect where only the branch is fitted.*cut='mask'",
+        ),
+        (
+            ("--preset", "p", "--rationale-options", "positives=views"),
+            "--rationale-options: .*must have Neighbours",
+        ),
     ],
 )
 def test_usage_errors(more, message, tmp_path, capsys):

@@ -198,6 +198,7 @@ def test_files_of_any_shape(tmp_path):
         ({"softness": 0}, "softness: must be positive; received 0"),
         ({"filling": "sky"}, "filling: must be one of .*'sky'"),
         ({"views": "query"}, "views: must be some of .*'query'"),
+        ({"views": ()}, r"views: must be some of .*received \(\)"),
         ({"views": ("whole",)}, "views: must be some of .*'whole'"),
         ({"max_donors": 1}, "max_donors: .*received 1"),
     ],

@@ -137,8 +137,18 @@ def test_what_settings_leave_open_is_told_as_the_pretrainer_has_it(options):
     assert found.pop("num_detectors") == encoder.branch.num_detectors
     assert found.pop("backbone_lr_multiplier") == config["backbone_lr_multiplier"]
     assert found.pop("objective_options").items() <= config.items()
-    assert not found
-    assert decided(Settings(epochs=0), encoder, len(birds)).keys() == {"num_detectors"}
+    assert found.pop("rationale_options") == build_rationale(settings, len(birds)).get_config()
+    assert found == {"backbone": encoder.backbone.name, "pooling": encoder.pooling}
+    plain = decided(Settings(epochs=0, rationale="off"), encoder, len(birds))
+    assert plain.keys() == {"backbone", "num_detectors", "pooling"}
+
+
+@pytest.mark.parametrize("name", ["cut", "crop_share", "weight", "bank_size", "images"])
+def test_what_plays_no_part_without_training_is_refused(name):
+    value = {"cut": "mask", "images": "whole", "bank_size": 64}.get(name, 1)
+    with pytest.raises(ValueError, match=f"`{name}` has no effect where only the branch"):
+        rationale(epochs=0, rationale_options={"k": 2, name: value})
+    assert rationale(epochs=0, rationale_options={"foregrounds": "off"}).foregrounds is None
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", AdamW), ("lars", LARS)])
@@ -248,8 +258,9 @@ def test_what_the_backbone_is_called(tmp_path, monkeypatch):
     for init, expected in {
         "imagenet": "resnet18",
         "none": "resnet18",
-        "run/preset": "resnet18",
-        "demo_squeezenet": "resnet18",
+        "run/preset": tiny_encoder().backbone.name,
+        "demo_squeezenet": "squeezenet",
+        "cub_resnet50": "resnet18",  # which is on no machine: there is nothing to read
         "./dinov2_tiny": "dinov2_tiny",
         "hf://org/Tiny-ViT@v1": "tiny-vit",
         "networks/tiny.keras": "tiny",

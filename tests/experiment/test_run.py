@@ -224,8 +224,12 @@ def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
 
     with pytest.raises(ValueError, match="`batch_size`.*24.*Received: 25"):
         prepare(batch_size=25)
-    with pytest.raises(ValueError, match="name must be lower-case.*'Two Words'"):
+    with pytest.raises(ValueError, match="`preset_name` must be lower-case.*'Two Words'"):
         prepare(preset_name="Two Words")
+    with pytest.raises(ValueError, match="`swap_probability` has no effect where only the branch"):
+        prepare(epochs=0, rationale_options={"swap_probability": 0.5, "k": 3})
+    with pytest.raises(ValueError, match="swapped names the small crops.*'moco' has none"):
+        prepare(rationale_options={"swapped": ("small",)})
     with pytest.raises(ValueError, match="nowhere"):
         prepare(init="nowhere")
     with pytest.raises(OSError, match="somewhere"):
@@ -236,6 +240,19 @@ def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
         prepare()
     with pytest.raises(ValueError, match="other settings: epochs was 2"):
         prepare(epochs=3, resume=True)
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_controls_that_can_not_be_are_told_with_their_reason(drawn, tmp_path):
+    bare = type(drawn)("bare", drawn.images, drawn.labels, drawn.class_names, drawn.is_train)
+    options = {"epochs": 0, "protocols": ("retrieval",), "image_size": 48}
+    options |= {"rationale_options": None, "controls": ("center_prior", "mask")}
+    protocol = start(bare, tmp_path / "on", **options)["protocol"]
+    assert protocol["controls"] == ["center_prior"]
+    assert protocol["missing"] == {"control mask": "the data set has neither masks nor boxes"}
+    protocol = start(bare, tmp_path / "average", pooling="average", **options)["protocol"]
+    assert protocol["controls"] == []
+    assert "an average has no rationale" in protocol["missing"]["controls"]
 
 
 @pytest.mark.usefixtures("without_pictures")

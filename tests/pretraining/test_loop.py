@@ -180,6 +180,17 @@ def test_what_can_not_be_is_found_before_a_fit(monkeypatch):
         pretrain(made, scenes(), SIDE, 99, 2)
     with pytest.raises(ValueError, match="augmentation: must be.*'strong'"):
         train(made, scenes(), 2, augmentation="strong")
+    with pytest.raises(ValueError, match=r"`image_size` must be one number.*Received: .*\(48, 32"):
+        pretrain(made, scenes(), (48, 32), BATCH, 2)
+    for size in ("8", 7.5):
+        with pytest.raises(ValueError, match=f"`batch_size` must be .*{size}"):
+            pretrain(made, scenes(), SIDE, size, 2)
+    small = pretrainer(rationale=looped(swapped=("query", "small")))
+    with pytest.raises(ValueError, match="`swapped` names the small crops, and MoCo has none"):
+        train(small, scenes(), 2)
+    cut = Foregrounds(swapped="small").swap(np.ones((16, 4, 4)))
+    with pytest.raises(ValueError, match=r"backgrounds: views .*'small', which needs small_crops"):
+        two_views(scenes(), SIDE, BATCH, backgrounds=cut)
 
 
 def test_maps_that_say_nothing_change_no_view(monkeypatch, capsys):

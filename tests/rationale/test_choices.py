@@ -72,11 +72,19 @@ def test_config_round_trip(rationale):
         ("softmax", "columns"),
         ("reduction", "max"),
         ("map_normalization", "none"),
+        ("target", np.zeros(3)),
+        ("self_training", "false"),
+        ("self_training", None),
+        ("train_affine", "no"),
+        ("mirror", 2),
+        ("detach_target", 0),
+        ("swapped", ("query", ["key"])),
         ("extra_passes", ("third",)),
     ],
 )
 def test_bad_values(keyword, value):
-    options = {"positives": "views"} if keyword == "extra_passes" else {}
+    of_views = keyword in ("extra_passes", "detach_target")
+    options = {"positives": "views"} if of_views else {}
     with pytest.raises(ValueError, match=keyword):
         Rationale().changed(options | {keyword: value})
 
