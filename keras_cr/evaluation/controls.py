@@ -79,8 +79,7 @@ def add_controls(
     Args:
         features: from `extract`, of an encoder with a branch.
         controls: names of `CONTROLS`, as a sequence or with commas between; None or `"all"` takes
-            all. Those that the data set can't give (masks, training images) are left out:
-            `CONTROLS[name].missing(dataset)` says why.
+            all. Those that the data set can't give are left out: `Control.missing` says why.
         seed: of fresh branches, of the order they are fitted in, and of who gets whose map.
         max_images: training images, evenly spread, that branches are fitted to.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.

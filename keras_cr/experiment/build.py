@@ -178,15 +178,14 @@ def check_objective(settings: Settings, train: FineGrainedDataset) -> None:
     """
     rationale = build_rationale(settings, len(train))
     OBJECTIVES[settings.objective].check_rationale(rationale)
-    foregrounds = rationale.foregrounds if rationale else None
-    if foregrounds and foregrounds.cut == "mask":
-        mask_batches(train, settings.image_size)
-    options = _objective_options(settings, len(train))
-    if foregrounds and "small" in foregrounds.swapped and not options.get("small_crops"):
-        raise ValueError(
-            f"`rationale_options`: swapped names the small crops, and the objective "
-            f"{settings.objective!r} has none. Received: {'+'.join(foregrounds.swapped)}"
-        )
+    if rationale and rationale.foregrounds:
+        if rationale.foregrounds.cut == "mask":
+            mask_batches(train, settings.image_size)
+        objective = OBJECTIVES[settings.objective]
+        options = _objective_options(settings, len(train))
+        small = ("small",) if options.get("small_crops") else ()
+        seen = (*objective.views, *objective.taught, *small)
+        rationale.foregrounds.check_views(seen, settings.objective)
     if OBJECTIVES[settings.objective].labels:
         train.need_labels("objective", f"{settings.objective!r} can't be learnt from them")
     for name in settings.auxiliary or {}:

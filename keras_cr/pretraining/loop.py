@@ -101,12 +101,9 @@ def pretrain(
         )
     rationale = pretrainer.rationale
     foregrounds = rationale.foregrounds if rationale else None
-    if foregrounds and "small" in foregrounds.swapped and not pretrainer.small_crops:
-        raise ValueError(
-            f"`swapped` names the small crops, and {type(pretrainer).__name__} has none: give it "
-            "small_crops, if it takes them, or leave them out. "
-            f"Received: swapped={foregrounds.swapped!r}"
-        )
+    if foregrounds:
+        seen = (*pretrainer.views, *pretrainer.taught)
+        foregrounds.check_views(seen, type(pretrainer).__name__)
     pretrainer.set_on_nan(on_nan)
     length = foregrounds.fit_every if foregrounds else max(epochs, 1)
 

@@ -78,6 +78,24 @@ class Foregrounds:
         for name in ("cut_level", "cut_softness", "swap_probability", "crop_share"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
+    def check_views(self, seen: Iterable[str], objective: str) -> None:
+        """Refuses `swapped` where it changes nothing that is trained on.
+
+        Args:
+            seen: the views that an objective sees.
+            objective: its name, for the message.
+
+        Raises:
+            ValueError: `swapped` names small crops, and there are none, or no view that is seen.
+        """
+        seen = tuple(dict.fromkeys(seen))
+        unseen = [name for name in self.swapped if name not in seen]
+        if "small" in unseen or len(unseen) == len(self.swapped):
+            raise ValueError(
+                f"`swapped` must name views that {objective} sees, {', '.join(seen)}, and small "
+                f"only where there are small crops. Received: swapped={self.swapped!r}"
+            )
+
     def swap(self, maps: np.ndarray) -> "BackgroundSwap":
         """What `keras_cr.data.two_views` takes, of maps that `foreground_maps` gave."""
         from keras_cr.data import BackgroundSwap

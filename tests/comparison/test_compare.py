@@ -19,6 +19,7 @@ from keras_cr.comparison.files import markdown
 from keras_cr.comparison.summary import Result, summarize
 from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Run, Settings, callbacks
+from keras_cr.experiment.flags import told_in_flags
 from tests.case import tiny_backbone
 
 RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "compare.py"
@@ -259,6 +260,10 @@ def test_own_poolings_are_paired_where_the_baseline_has_one(compared):
     assert told["plain", "average"]["mAP"]["values"] == pytest.approx(expected)
     shown = markdown({"command": "", "settings": {}, "arms": compared.found["arms"], **found})
     assert "own pooling before Initialization under its own" in shown
+
+
+def test_a_baseline_that_is_no_arm_is_told_by_its_flag():
+    assert told_in_flags("`baseline` must be one of ['plain']").startswith("--baseline must be")
 
 
 def test_controls_that_are_missing_are_evaluated_again(compared):

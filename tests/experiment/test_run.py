@@ -122,6 +122,8 @@ def test_initial_weights_from_a_file_and_from_a_preset(drawn, tmp_path):
     np.testing.assert_allclose(encoder.backbone(images), backbone(images), rtol=1e-5, atol=1e-5)
     start(drawn, tmp_path / "preset", init="birds_tiny", preset_name="again", **unfitted)
     again = CommonRationaleEncoder.from_preset("again")
+    told = json.loads((tmp_path / "preset" / "preset" / "preset.json").read_text())
+    assert told["source"]["config"]["backbone"] == backbone.name, "not the flag's default"
     np.testing.assert_allclose(again(images), encoder(images), atol=1e-6)
 
 
@@ -228,8 +230,14 @@ def test_what_a_user_can_get_wrong_is_told_before_training(birds, tmp_path):
         prepare(preset_name="Two Words")
     with pytest.raises(ValueError, match="`swap_probability` has no effect where only the branch"):
         prepare(epochs=0, rationale_options={"swap_probability": 0.5, "k": 3})
-    with pytest.raises(ValueError, match="swapped names the small crops.*'moco' has none"):
-        prepare(rationale_options={"swapped": ("small",)})
+    for objective, options, view in (
+        ("moco", None, "small"),
+        ("supervised", None, "key"),
+        ("dino", {"small_crops": 0}, "small"),
+    ):
+        changes = {"objective": objective, "objective_options": options}
+        with pytest.raises(ValueError, match=f"`swapped` must name views that {objective} sees"):
+            prepare(rationale_options={"swapped": (view,)}, **changes)
     with pytest.raises(ValueError, match="nowhere"):
         prepare(init="nowhere")
     with pytest.raises(OSError, match="somewhere"):

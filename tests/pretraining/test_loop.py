@@ -186,7 +186,7 @@ def test_what_can_not_be_is_found_before_a_fit(monkeypatch):
         with pytest.raises(ValueError, match=f"`batch_size` must be .*{size}"):
             pretrain(made, scenes(), SIDE, size, 2)
     small = pretrainer(rationale=looped(swapped=("query", "small")))
-    with pytest.raises(ValueError, match="`swapped` names the small crops, and MoCo has none"):
+    with pytest.raises(ValueError, match="`swapped` must name views that MoCo sees, query, key"):
         train(small, scenes(), 2)
     cut = Foregrounds(swapped="small").swap(np.ones((16, 4, 4)))
     with pytest.raises(ValueError, match=r"backgrounds: views .*'small', which needs small_crops"):
