@@ -45,7 +45,7 @@ def scores(page: Path) -> dict[tuple[str, str], dict[str, str]]:
 @pytest.mark.parametrize("name", TABLES)
 def test_the_methods_page_tells_what_was_measured(name):
     text = (DOCS / "rationale.md").read_text(encoding="utf-8")
-    text = text.partition("## What it gives")[2].partition("\n## ")[0]
+    text = text.partition("**The features**")[2].partition("\n## ")[0]
     told = [row[1:] for row in rows_of(text) if row[0] == name.strip("*")]
     assert len(told) == len(COLUMNS), name
     measured = scores(DOCS / "results" / "tables" / f"{TABLES[name]}.md")

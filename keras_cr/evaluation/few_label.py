@@ -24,8 +24,8 @@ def few_label(
 ) -> dict[str, dict[str, float | int | list[float]]]:
     """Test accuracy of the linear probe when only a share of each class is labelled.
 
-    Each draw takes its images class by class, and chooses C on a fifth of *them*; nothing that is
-    not drawn is looked at. At a share of 1 the draws differ in that fifth alone.
+    Each draw takes its images class by class, and chooses C on held-out fifths of *them*; nothing
+    that is not drawn is looked at. At a share of 1 the draws differ in these fifths alone.
 
     Args:
         train_x, train_y, test_x, test_y: as for `linear_probe`.

@@ -29,7 +29,7 @@ def build_encoder(
 ) -> CommonRationaleEncoder:
     """The encoder at the start of a run; a preset's branch, unless `num_detectors` is another.
 
-    A preset keeps its pooling, unless `pooling` names one.
+    A preset keeps its pooling, unless that is an average and `auto` is more, or another is named.
 
     Args:
         settings: of the run.
@@ -159,7 +159,7 @@ def backbone_lr_multiplier(settings: Settings, backbone: keras.Model) -> float:
 
     Weights under batch normalisation don't change what comes out by their length, and the longer
     they are, as pretrained ones, the less a step of SGD turns them: a tenth of it leaves them all
-    but where they were (docs/rationale.md). Adam's and LARS' steps have a size of their own.
+    but where they were (docs/results/loop.md). Adam's and LARS' steps have a size of their own.
     """
     if settings.backbone_lr_multiplier is not None:
         return settings.backbone_lr_multiplier

@@ -27,7 +27,7 @@ class VLADPooling(keras.layers.Layer):
     directions in which training images differ most (Jégou and Chum, ECCV 2012, without whitening),
     and scaled to unit length; in float32 whatever the dtype policy. Only places that the rationale
     marks are described, which is why it needs one: with equal weights it is worse than an average
-    (docs/rationale.md).
+    (docs/results/loop.md).
 
     Words and projection are not trained: `keras_cr.rationale.fit_vocabulary` finds them, and
     `fit_rationale` does so for an encoder with `pooling="rationale_vlad"`. Before, all words are

@@ -48,8 +48,8 @@ class Foregrounds:
         swap_probability: that a view is changed.
         swapped: which views are: `"query"`, `"key"`, `"small"`.
         filling: what comes behind the object, see `keras_cr.data.BackgroundSwap`.
-        crop_share: least share of its object that a view's crop holds, see
-            `keras_cr.data.ObjectCrops`; 0 leaves crops where they fall.
+        crop_share: least share that a view's crop holds of the most it could hold of its object,
+            see `keras_cr.data.ObjectCrops`; 0 leaves crops where they fall.
         fit_every: epochs from one fit to the next.
 
     Raises:

@@ -9,7 +9,7 @@ from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.foregrounds import Foregrounds
 
 MAX_BANK = 8192
-_BESIDE_AN_OBJECTIVE = {"weight", "bank_size", "warmup", "images"}
+_BESIDE_AN_OBJECTIVE = {"weight", "bank_size", "warmup", "images", "map_normalization"}
 _BESIDE_AN_OBJECTIVE |= {field.name for field in dataclasses.fields(Foregrounds)}
 _NAMED = {"on": Rationale, "paper": Rationale.paper, "reference": Rationale.reference}
 _TOLD = {

@@ -67,7 +67,8 @@ def fit_rationale(
             taken, of one that is a dict `"image"` or `"images"`. Training images: what is fitted
             on test images is no test result.
         rationale: which target; of its choices those that concern training beside an objective
-            (`weight`, `bank_size`, `warmup`, `images`, `foregrounds`) play no part.
+            (`weight`, `bank_size`, `warmup`, `images`, `map_normalization`, `foregrounds`) play no
+            part.
         rounds: how often neighbours are looked for.
         epochs: passes of each round's fit, which goes on from the last one's, and of both fits to
             refined maps together; by default 16 over all rounds and 16.

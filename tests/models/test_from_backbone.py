@@ -203,7 +203,8 @@ def test_meta_s_names_and_those_on_cards():
     }
     for name, model in built.items():
         assert may_be_backbone(name)
-        encoder = CommonRationaleEncoder.from_backbone(model, image_size=224, num_detectors=1)
+        pooled = {"num_detectors": 1, "pooling": "rationale_vlad"}  # as recipes make it
+        encoder = CommonRationaleEncoder.from_backbone(model, image_size=224, **pooled)
         for kind in ("cub", "cars", "aircraft"):
             assert zoo[f"{kind}_{name}"].parameters == encoder.count_params()
             assert f"--init {name} " in zoo[f"{kind}_{name}"].recipe["command"]

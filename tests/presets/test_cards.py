@@ -44,10 +44,12 @@ def test_card(path):
 
 def test_parameters_of_cards():
     """Where the network has a class of this package; KerasHub's are counted in its own test."""
-    count = {
-        "resnet50": CommonRationaleEncoder("resnet50", num_detectors=1).count_params(),
-        "convnext_tiny": CommonRationaleEncoder(ConvNeXt(), num_detectors=1).count_params(),
-    }
+
+    def of(backbone):  # as recipes make it
+        pooled = {"num_detectors": 1, "pooling": "rationale_vlad"}
+        return CommonRationaleEncoder(backbone, **pooled).count_params()
+
+    count = {"resnet50": of("resnet50"), "convnext_tiny": of(ConvNeXt())}
     counted = [entry for entry in cards().values() if entry.backbone in count]
     assert len(counted) == 6
     assert all(entry.parameters == count[entry.backbone] for entry in counted)
