@@ -12,12 +12,12 @@ import keras
 
 from keras_cr._graphs import graphs_freed
 from keras_cr.comparison.arms import ARMS, Arm
+from keras_cr.comparison.checks import check_arms
 from keras_cr.comparison.files import scores_table, write_comparison
 from keras_cr.comparison.flags import SEEDS, parse_comparison
 from keras_cr.comparison.summary import Result, check_paired, summarize
 from keras_cr.data import Augmentation
 from keras_cr.evaluation.protocols import check_protocols
-from keras_cr.experiment.build import build_rationale
 from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.folder import changed_settings, files_in, read_config
 from keras_cr.experiment.run import ReadDataset, Run
@@ -68,8 +68,9 @@ class Comparison:
             augmentation: as for `Run.prepare`.
 
         Raises:
-            ValueError: `arms` or `seeds` are empty, repeated or negative; `baseline` is no arm;
-                `output` holds runs with other settings; or as `Run.prepare`.
+            ValueError: `arms` or `seeds` are empty, repeated or negative; two arms are the same
+                run; `baseline` is no arm; `output` holds runs with other settings; or as
+                `Run.prepare`, of any arm.
             OSError, ImportError: as `Run.prepare`.
         """
         arms, seeds = tuple(arms), tuple(seeds)
@@ -99,10 +100,13 @@ class Comparison:
         )
         results = {key: found for key, each in runs.items() if (found := _finished(each))}
         check_paired(results.values())
-        missing = [each for key, each in runs.items() if key not in results]
-        first = start(missing[0]) if missing else None
-        for each in missing:  # for its errors, before the first one runs
-            build_rationale(each, int(first.dataset.is_train.sum()))
+        missing = {key: each for key, each in runs.items() if key not in results}
+        first = start(next(iter(missing.values()))) if missing else None
+        if first is not None:  # for its errors, before the first one runs
+            one_each: dict[str, Settings] = {}
+            for (arm, _), each in missing.items():
+                one_each.setdefault(arm, each)
+            check_arms(one_each, first.dataset, build_backbone)
         shared = _shared(settings, build_backbone)
         return cls(shared, arms, seeds, baseline, output, runs, results, start, first)
 

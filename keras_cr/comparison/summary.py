@@ -1,6 +1,7 @@
 """What the runs of a comparison left behind, as one table of scores and paired differences."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -80,7 +81,8 @@ def summarize(
 
     Returns:
         A dict for comparison.json: `seeds`, `baseline`, `missing` ([arm, seed] of every run that
-        is not finished), `protocol` (of the first result), `rows` (one an arm and pooling: `arm`,
+        is not finished), `alike` (pairs of arms whose numbers are the same in all that both
+        have), `protocol` (of the first result), `rows` (one an arm and pooling: `arm`,
         `title`, `pooling`, `kind` (of a control, else None), `seeds`, `scores` {column: `mean`,
         `std`, `n`, `values` one a seed}, `differences` to the baseline, the same with `interval`
         and `excludes_zero`, or `"baseline"`, `lead`, what the arm's own pooling has before this
@@ -91,11 +93,12 @@ def summarize(
         ValueError: two runs were not evaluated on the same test images.
     """
     check_paired(results.values())
-    rows, values = [], []
+    rows, values, found_by = [], [], {}
     for arm, title in titles.items():
         own = {seed: results[arm, seed] for seed in seeds if (arm, seed) in results}
         pairs = {s: (r, results[baseline, s]) for s, r in own.items() if (baseline, s) in results}
         numbers = {seed: result.numbers() for seed, result in own.items()}
+        found_by[arm] = numbers
         for seed, found in numbers.items():
             values += [
                 dict(zip(FIELDS, (arm, *name, seed, value), strict=True))
@@ -128,11 +131,18 @@ def summarize(
         "seeds": list(seeds),
         "baseline": baseline,
         "missing": [[a, s] for s in seeds for a in titles if (a, s) not in results],
+        "alike": [pair for pair in itertools.combinations(titles, 2) if _alike(found_by, *pair)],
         "protocol": next(iter(results.values())).metrics["protocol"] if results else None,
         "bootstrap": {"draws": DRAWS, "confidence": CONFIDENCE},
         "rows": rows,
         "values": values,
     }
+
+
+def _alike(found_by: dict[str, dict[int, dict]], one: str, other: str) -> bool:
+    """Whether two arms have the same numbers of every seed that both have."""
+    seeds = found_by[one].keys() & found_by[other].keys()
+    return bool(seeds) and all(found_by[one][seed] == found_by[other][seed] for seed in seeds)
 
 
 def check_paired(results: Iterable[Result]) -> None:

@@ -169,6 +169,23 @@ def backbone_lr_multiplier(settings: Settings, backbone: keras.Model) -> float:
     return 0.1
 
 
+def check_images_suffice(settings: Settings, train: FineGrainedDataset) -> None:
+    """Refuses settings that the training images of a run don't allow, before anything runs.
+
+    Raises:
+        ValueError: a batch is larger than the training set; or as `check_objective` and
+            `build_rationale`.
+    """
+    if settings.epochs and settings.batch_size > len(train):
+        raise ValueError(
+            f"`batch_size` must be at most the number of training images, {len(train)} in "
+            f"{train.name!r}. Received: {settings.batch_size}"
+        )
+    if settings.epochs:
+        check_objective(settings, train)
+    build_rationale(settings, len(train))
+
+
 def check_objective(settings: Settings, train: FineGrainedDataset) -> None:
     """Refuses what an objective and its tasks can't learn, before anything runs.
 

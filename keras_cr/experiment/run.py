@@ -30,8 +30,7 @@ from keras_cr.evaluation import (
 from keras_cr.experiment.build import (
     backbone_name,
     build_encoder,
-    build_rationale,
-    check_objective,
+    check_images_suffice,
     decided,
 )
 from keras_cr.experiment.callbacks import monitors
@@ -133,24 +132,17 @@ class Run:
         dataset, skipped = check_images(
             dataset, skip_bad=settings.skip_bad, max_pixels=settings.max_pixels
         )
-        if settings.epochs and settings.batch_size > (images := int(dataset.is_train.sum())):
-            raise ValueError(
-                f"`batch_size` must be at most the number of training images, {images} in "
-                f"{dataset.name!r}. Received: {settings.batch_size}"
-            )
+        train = dataset.split("train")
+        check_images_suffice(settings, train)
         if settings.epochs:
-            check_cache(dataset.split("train"), settings.cache)
-            check_objective(settings, dataset.split("train"))
-        build_rationale(settings, int(dataset.is_train.sum()))  # for its errors
+            check_cache(train, settings.cache)
         with scope(settings):
             encoder = build_encoder(settings, build_backbone)
-        watching = monitors(settings, dataset.split("train"), output) if settings.epochs else []
+        watching = monitors(settings, train, output) if settings.epochs else []
         if store:  # for its errors
             stored_name(name, mark, settings.overwrite)
-        check_space(
-            settings, encoder, dataset.split("train"), output, store_path(name) if store else None
-        )
-        left_open = decided(settings, encoder, int(dataset.is_train.sum()))
+        check_space(settings, encoder, train, output, store_path(name) if store else None)
+        left_open = decided(settings, encoder, len(train))
         lock = open_output(output, settings, mark, dataset, left_open)
         return cls(
             settings,

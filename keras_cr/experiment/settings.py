@@ -292,8 +292,8 @@ class Settings:
         """Whether the branch is fitted once more after training: where a frozen one can be."""
         if self.refit == "off" or self.rationale != "on":
             return False
-        options = self.rationale_options
-        return not named_rationale(self.rationale, options, self.objective).explains_objective
+        rationale = named_rationale(self.rationale, self.rationale_options, self.objective)
+        return not rationale.explains_objective and rationale.lr_multiplier > 0
 
     @property
     def pooled_by(self) -> str:

@@ -86,6 +86,15 @@ def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormaliza
     ]
 
 
+def running_statistics(model: keras.Model) -> list[keras.Variable]:
+    """The running means and variances of those layers."""
+    return [
+        variable
+        for layer in batch_normalizations(model)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    ]
+
+
 def _values_per_channel(inputs):
     """`B * H * W` as a float32 scalar, also where some of them are known only at run time."""
     sizes = ops.shape(inputs)[:-1]

@@ -1,4 +1,4 @@
-"""Steps of a training whose loss or gradient is not finite: they end it, or are skipped."""
+"""Steps of a training that give a loss or the like which is not finite end it, or are skipped."""
 
 import functools
 import math
@@ -15,11 +15,12 @@ from keras_cr._types import Logs, Tensor
 
 ON_NAN = ("stop", "skip")
 MOST_SKIPPED = 10  # steps in a row
+_NOT_FINITE = "The loss, a gradient or a running mean of batch normalisation is not finite"
 _WAY_OUT = "Lower `learning_rate`, let it rise (`warmup_epochs`), or compute in float32."
 
 
 class DivergedError(ArithmeticError):
-    """The loss, a gradient or a weight of a training is not finite."""
+    """The loss, a gradient, a running mean or a weight of a training is not finite."""
 
 
 class SkippedSteps(keras.metrics.Metric):
@@ -54,7 +55,8 @@ def skippable(train_step: Callable) -> Callable:
     both are in memory.
 
     Args:
-        train_step: of a `PretrainingModel`; logs `loss`, which is not finite if a gradient isn't.
+        train_step: of a `PretrainingModel`; logs `loss`, which is not finite if a gradient
+            or a running mean isn't.
     """
 
     @functools.wraps(train_step)
@@ -103,7 +105,7 @@ class WatchNotFinite(keras.callbacks.Callback):
         named = self.images_of(self.epoch, self.steps - 1)
         more = f" and {len(named) - 3} others" if len(named) > 3 else ""
         told = (
-            f"The loss or a gradient is not finite at step {self.steps} of epoch {self.epoch + 1}, "
+            f"{_NOT_FINITE} at step {self.steps} of epoch {self.epoch + 1}, "
             f"on the images {', '.join(named[:3])}{more}."
         )
         if not skipped:
@@ -114,9 +116,7 @@ class WatchNotFinite(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs.get("skipped_steps") == self.steps:
-            raise DivergedError(
-                f"The loss or a gradient is not finite at any step of epoch {epoch + 1}. {_WAY_OUT}"
-            )
+            raise DivergedError(f"{_NOT_FINITE} at any step of epoch {epoch + 1}. {_WAY_OUT}")
         self.first_step = 0
 
 

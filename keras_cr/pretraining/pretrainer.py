@@ -23,6 +23,7 @@ from keras_cr._replicas import check_even, gather, share, synchronized, whole_gr
 from keras_cr._types import Images, Tensor
 from keras_cr.data.augmentation import Augmentation
 from keras_cr.layers import RationalePooling
+from keras_cr.layers.batch_normalization import running_statistics
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.models.learning_rates import learning_rate_multipliers
 from keras_cr.pretraining.auxiliary.losses import auxiliary_losses
@@ -210,11 +211,16 @@ class Pretrainer(PretrainingModel):
         return self.get_metrics_result()
 
     def _where_finite(self, loss, gradients):
-        """The loss, as NaN where a gradient is not finite and no scaled loss accounts for that."""
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return loss
-        known = [ops.cast(each, "float32") for each in gradients if each is not None]
-        return ops.where(tf.math.is_finite(tf.linalg.global_norm(known)), loss, math.nan)
+        """The loss, as NaN where statistics of batches are not finite, or a gradient.
+
+        Normalised by a batch's own statistics, features of any size give a finite loss, and an
+        encoder that gives nothing by the running ones. A scaled loss accounts for gradients itself.
+        """
+        finite = [ops.all(ops.isfinite(each)) for each in running_statistics(self)]
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            known = [ops.cast(each, "float32") for each in gradients if each is not None]
+            finite.append(tf.math.is_finite(tf.linalg.global_norm(known)))
+        return ops.where(ops.all(ops.stack(finite)), loss, math.nan) if finite else loss
 
     def compute_losses(self, batch: dict, teacher: dict, tape: tf.GradientTape) -> tuple:
         """The step's forward half.

@@ -25,19 +25,23 @@ _NOT_NEGATIVE = ("weight", "lr_multiplier", "warmup", "background", "background_
 _POSITIVE = ("temperature", "contrast_temperature", "k", "cut_softness")
 _SHARES = ("cut_level", "swap_probability", "crop_share")
 _BOOLEANS = ("mirror", "self_training", "train_affine", "detach_target", "detach_features")
-_VIEWS = {"extra_passes": ("query", "key"), "swapped": ("query", "key", "small")}
+CHANGED_VIEWS = ("query", "key", "small")
+_VIEWS = {"extra_passes": ("query", "key"), "swapped": CHANGED_VIEWS}
 
 
 def check_choices(choices: Any) -> None:
-    """Refuses a field whose value can't be, by its name.
+    """Refuses a field whose value can't be, by its name; NumPy's scalars become plain ones.
 
     Raises:
         ValueError: there is one.
     """
-    for name, value in vars(choices).items():
+    for name, value in list(vars(choices).items()):
+        if isinstance(value, np.generic):
+            value = value.item()
+            object.__setattr__(choices, name, value)
         if name in (*_NOT_NEGATIVE, *_POSITIVE, *_SHARES) and not _is_number(value):
             wanted = "a finite number"
-        elif name in _BOOLEANS and not isinstance(value, bool | np.bool_):
+        elif name in _BOOLEANS and not isinstance(value, bool):
             wanted = "True or False"
         elif name in ALLOWED and not (isinstance(value, str | int) and value in ALLOWED[name]):
             wanted = f"one of {ALLOWED[name]}"
@@ -55,5 +59,5 @@ def check_choices(choices: Any) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    plain = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    plain = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return plain and math.isfinite(value)

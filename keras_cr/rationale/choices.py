@@ -38,7 +38,8 @@ class Rationale:
         positives: what the explained loss compares an image with: `Neighbours(...)`, or
             `Views(...)`, and what belongs to either; or its name, `"neighbours"` or `"views"`.
         weight: factor of the fit loss beside the self-supervised loss.
-        lr_multiplier: the branch learns at this multiple of the learning rate; 0: not at all.
+        lr_multiplier: the branch learns at this multiple of the learning rate; 0: not at all, and
+            there are no foregrounds then, for which it would be fitted.
         target: `"sign"` marks the places where the GradCAM is above zero, `"cam"` takes its height.
         prior: `"center"` multiplies the target by a Gaussian around the image's middle, which
             keeps it from turning to the background where neighbours are wrong; `"none"` doesn't.
@@ -64,7 +65,7 @@ class Rationale:
 
     Raises:
         ValueError: an argument has a value that is not listed above, or `foregrounds` is wanted of
-            maps of views.
+            maps of views or of a branch that doesn't learn.
 
     Example:
 
@@ -101,7 +102,9 @@ class Rationale:
     def _take_foregrounds(self) -> None:
         """A word becomes what it stands for; refuses what there is nothing to cut by."""
         given, compares = self.foregrounds, isinstance(self.positives, Neighbours)
-        words = {"auto": Foregrounds() if compares else None, "on": Foregrounds(), "off": None}
+        learns = self.lr_multiplier > 0
+        auto = Foregrounds() if compares and learns else None
+        words = {"auto": auto, "on": Foregrounds(), "off": None}
         foregrounds = words.get(given, given) if isinstance(given, str) else given
         if not isinstance(foregrounds, Foregrounds | None):
             raise ValueError(
@@ -113,6 +116,11 @@ class Rationale:
                 "`foregrounds` needs positives=Neighbours(...): what cuts is fitted to whole "
                 "images, before there are views. Received: positives=Views(...); give "
                 "foregrounds=None, or change a Rationale by its changed(...)"
+            )
+        if foregrounds and not learns:
+            raise ValueError(
+                "`foregrounds` needs a branch that learns: what cuts is fitted. Received: "
+                "lr_multiplier=0; give foregrounds=None ('off'), or an lr_multiplier above 0"
             )
         object.__setattr__(self, "foregrounds", foregrounds)
 

@@ -16,7 +16,7 @@ from keras_cr._resize import resize
 from keras_cr.attribution import center_prior
 from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
-from keras_cr.rationale.allowed import check_choices
+from keras_cr.rationale.allowed import CHANGED_VIEWS, check_choices
 from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch, fresh_branch
 from keras_cr.rationale.colours import refine_by_colours
 
@@ -75,6 +75,8 @@ class Foregrounds:
         object.__setattr__(self, "swapped", swapped)
         object.__setattr__(self, "fit_every", whole_number("fit_every", self.fit_every))
         check_choices(self)
+        in_order = tuple(view for view in CHANGED_VIEWS if view in swapped)
+        object.__setattr__(self, "swapped", in_order)
         for name in ("cut_level", "cut_softness", "swap_probability", "crop_share"):
             object.__setattr__(self, name, float(getattr(self, name)))
 

@@ -9,8 +9,8 @@ from keras_cr.rationale.choices import Rationale
 from keras_cr.rationale.foregrounds import Foregrounds
 
 MAX_BANK = 8192
-_BESIDE_AN_OBJECTIVE = {"weight", "bank_size", "warmup", "images", "map_normalization"}
-_BESIDE_AN_OBJECTIVE |= {field.name for field in dataclasses.fields(Foregrounds)}
+BESIDE_AN_OBJECTIVE = {"weight", "bank_size", "warmup", "images", "map_normalization"}
+BESIDE_AN_OBJECTIVE |= {field.name for field in dataclasses.fields(Foregrounds)}
 _NAMED = {"on": Rationale, "paper": Rationale.paper, "reference": Rationale.reference}
 _TOLD = {
     bool: "true or false",
@@ -73,7 +73,7 @@ def check_frozen_options(options: Mapping[str, Any]) -> None:
     Raises:
         ValueError: `options` name one that concerns training beside an objective.
     """
-    if idle := sorted(options.keys() & _BESIDE_AN_OBJECTIVE):
+    if idle := sorted(options.keys() & BESIDE_AN_OBJECTIVE):
         raise ValueError(
             f"`{idle[0]}` has no effect where only the branch is fitted: it is for training beside "
             f"an objective. Received: {idle[0]}={options[idle[0]]!r}; leave it out"

@@ -95,9 +95,9 @@ def fit_rationale(
     Raises:
         ValueError: there are too few images for the neighbours' `k`, or they are no RGB images of
             0..255, of one size and large enough; a number is not positive; `rationale` needs views
-            or an objective, which a frozen encoder has none of; or a weight, a feature map or what
-            comes of them is not finite. The encoder's branch is then what it was. Or this is the
-            scope of a strategy of several replicas.
+            or an objective, which a frozen encoder has none of, or its `lr_multiplier` is 0; or a
+            weight, a feature map or what comes of them is not finite. The encoder's branch is then
+            what it was. Or this is the scope of a strategy of several replicas.
         OSError: the disk can't hold the feature maps that `max_memory` doesn't.
         RuntimeError: Keras runs on a backend without gradients.
 
@@ -235,11 +235,16 @@ def _check_finite(branch: RationaleBranch, measured: dict[str, float], number: i
 
 
 def check_frozen(rationale: Rationale) -> None:
-    """Refuses what a frozen encoder can't give: there is no objective.
+    """Refuses what a frozen encoder can't give, for want of an objective, and a fit to nothing.
 
     Raises:
-        ValueError: `rationale` explains the objective's loss.
+        ValueError: `rationale` explains the objective's loss, or its branch doesn't learn.
     """
+    if not rationale.lr_multiplier:
+        raise ValueError(
+            "`rationale` must have an lr_multiplier above 0: the branch is all that is fitted. "
+            "Received: lr_multiplier=0"
+        )
     if rationale.explains_objective:
         raise ValueError(
             "`rationale` must have Neighbours(...) as positives: a frozen encoder has no objective "

@@ -188,6 +188,10 @@ def test_what_can_not_be_is_found_before_a_fit(monkeypatch):
     small = pretrainer(rationale=looped(swapped=("query", "small")))
     with pytest.raises(ValueError, match="`swapped` must name views that MoCo sees, query, key"):
         train(small, scenes(), 2)
+    for cut in ("rationale", "shuffled"):
+        many = pretrainer(rationale=Rationale(Neighbours(), foregrounds=Foregrounds(cut=cut)))
+        with pytest.raises(ValueError, match="`dataset` must .*twice the 10 neigh.*: 16 images;"):
+            train(many, scenes(), 2)
     cut = Foregrounds(swapped="small").swap(np.ones((16, 4, 4)))
     with pytest.raises(ValueError, match=r"backgrounds: views .*'small', which needs small_crops"):
         two_views(scenes(), SIDE, BATCH, backgrounds=cut)

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from keras_cr.attribution import center_prior
-from keras_cr.rationale import Foregrounds, Neighbours, Rationale, Views
+from keras_cr.experiment import Settings
+from keras_cr.rationale import Foregrounds, Neighbours, Rationale, Views, fit_rationale
+from tests.case import tiny_encoder
 
 
 def test_reference_holds_the_releases_choices():
@@ -16,6 +18,33 @@ def test_reference_holds_the_releases_choices():
     assert not reference.positives.detach_target
     assert not reference.positives.detach_features
     assert reference.map_normalization == "batch"
+
+
+def test_numpys_scalars_become_plain_ones():
+    neighbours = Neighbours(k=np.int64(3), background=np.float32(2), mirror=np.False_)
+    given = {"train_affine": np.True_, "temperature": np.float64(0.2), "weight": np.int64(1)}
+    foregrounds = Foregrounds(swap_probability=np.float32(0.5), swapped=("key", "query", "key"))
+    made = Rationale(neighbours, foregrounds=foregrounds, **given)
+    config = json.loads(json.dumps(made.get_config()))
+    assert Rationale.from_config(config) == made
+    assert config["swapped"] == ["query", "key"]
+    assert made.train_affine is True
+    assert made.temperature == 0.2
+    with pytest.raises(ValueError, match="`train_affine` must be True or False"):
+        Rationale(train_affine=np.int64(1))
+
+
+def test_a_branch_that_does_not_learn_cuts_nothing():
+    assert Rationale(lr_multiplier=0).foregrounds is None
+    for foregrounds in ("on", Foregrounds()):
+        with pytest.raises(ValueError, match="`foregrounds` needs a branch that learns"):
+            Rationale(lr_multiplier=0, foregrounds=foregrounds)
+    frozen = Rationale(lr_multiplier=0)
+    with pytest.raises(ValueError, match="`rationale` must have an lr_multiplier above 0"):
+        fit_rationale(tiny_encoder(), np.zeros((4, 32, 32, 3), "uint8"), frozen)
+    options = {"lr_multiplier": 0, "foregrounds": "off"}
+    assert not Settings(rationale_options=options).refits
+    assert Settings(rationale_options={"foregrounds": "off"}).refits
 
 
 def test_the_release_has_another_path_for_byol():

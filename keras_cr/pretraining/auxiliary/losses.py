@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
-from keras_cr.layers.batch_normalization import batch_normalizations
+from keras_cr.layers.batch_normalization import running_statistics
 from keras_cr.pretraining.outcome import View
 
 
@@ -32,11 +32,7 @@ def _statistics_kept(backbone: keras.Model) -> Iterator[None]:
     A task shows the network turned, shuffled or erased images, in batches of their own; inference
     sees whole ones, whose statistics are others.
     """
-    running = [
-        variable
-        for layer in batch_normalizations(backbone)
-        for variable in (layer.moving_mean, layer.moving_variance)
-    ]
+    running = running_statistics(backbone)
     before = [ops.copy(variable.value) for variable in running]
     yield
     for variable, value in zip(running, before, strict=True):
