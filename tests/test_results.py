@@ -77,7 +77,21 @@ def test_the_readme_tells_what_was_measured():
         assert [cell.strip("*") for cell in told[row][:4]] == expected, row
 
 
-@pytest.mark.parametrize("page", TABLES.values())
+@pytest.mark.parametrize("name", TABLES)
+def test_the_objectives_page_tells_what_was_measured(name):
+    text = (DOCS / "objectives.md").read_text(encoding="utf-8")
+    text = text.partition("### With the rationale in the loop")[2].partition("\n## ")[0]
+    (told,) = [row[1:] for row in rows_of(text) if row[0] == name.strip("*")]
+    measured = scores(DOCS / "results" / "tables" / f"objectives_{TABLES[name]}.md")
+    arms = [DEFAULT, *(f"{DEFAULT}, objective {each}" for each in ("barlow_twins", "vicreg"))]
+    expected = [
+        f"{measured[key]['rank-1']} / {measured[key]['mAP']}" if key in measured else "not measured"
+        for key in ((arm, pooling) for arm in arms for pooling in ("average", "rationale_vlad"))
+    ]
+    assert told == expected
+
+
+@pytest.mark.parametrize("page", [*TABLES.values(), *(f"objectives_{p}" for p in TABLES.values())])
 def test_a_comparisons_page_is_whole_and_of_no_machine(page):
     text = (DOCS / "results" / "tables" / f"{page}.md").read_text(encoding="utf-8")
     assert "python recipes/compare.py" in text
