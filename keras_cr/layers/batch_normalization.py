@@ -87,10 +87,11 @@ def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormaliza
 
 
 def running_statistics(model: keras.Model) -> list[keras.Variable]:
-    """The running means and variances of those layers."""
+    """The running means and variances of those layers that are in use; others have none."""
     return [
         variable
         for layer in batch_normalizations(model)
+        if layer.built
         for variable in (layer.moving_mean, layer.moving_variance)
     ]
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_cr.attribution.gradient import value_and_gradient
 from keras_cr.layers import UnbiasedBatchNormalization
+from keras_cr.layers.batch_normalization import running_statistics
 
 
 def made(dtype="float32", shape=(None, 2, 3, 4)):
@@ -57,3 +58,24 @@ def test_one_value_a_channel_is_no_division_by_zero():
     layer = made()
     layer(np.ones((1, 1, 1, 4), "float32"), training=True)
     assert np.isfinite(layer.moving_variance.numpy()).all()
+
+
+def test_the_running_statistics_of_a_model_are_of_layers_in_use():
+    """KerasCV's blocks have some that are never called, and so never built."""
+
+    class Block(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.used, self.idle = (keras.layers.BatchNormalization() for _ in range(2))
+
+        def call(self, inputs):
+            return self.used(inputs)
+
+    block = Block()
+    assert running_statistics(block) == []
+    block(np.zeros((1, 2, 2, 3), "float32"))
+    found = running_statistics(block)
+    assert [each.path for each in found] == [
+        block.used.moving_mean.path,
+        block.used.moving_variance.path,
+    ]
