@@ -12,7 +12,10 @@ from keras_cr.experiment.devices import scope
 from keras_cr.experiment.settings import Settings
 from keras_cr.rationale.options import BESIDE_AN_OBJECTIVE
 
-_START = ("init", "backbone", "output_stride", "num_detectors", "pooling", "precision")
+_START = (
+    *("init", "backbone", "output_stride", "num_detectors", "pooling", "precision"),
+    "batch_size",  # which must divide by the devices
+)
 _OF_TRAINING = (
     *("objective", "objective_options", "auxiliary", "optimizer", "learning_rate", "weight_decay"),
     *("warmup_epochs", "backbone_lr_multiplier", "final_weight_decay", "refit"),
@@ -57,17 +60,10 @@ def check_arms(
 
 def _of_the_run(settings: Settings, images: int) -> dict[str, Any]:
     """What decides the numbers of a run, apart from its seed, as it has them."""
-    values = settings.of_the_run() | {"pooling": settings.pooling}
-    del values["seed"], values["preset_name"]
-    if settings.pooling == "auto" and settings.init in ("none", "imagenet"):
-        values["pooling"] = settings.pooled_by  # an encoder that `init` names may have its own
     rationale = build_rationale(settings, images)
-    values["rationale_options"] = rationale and rationale.get_config()
-    if settings.epochs:
-        return values
-    values = {name: value for name, value in values.items() if name not in _OF_TRAINING}
-    if rationale and settings.rationale == "on":
-        kept = rationale.get_config().items()
-        idle = {*BESIDE_AN_OBJECTIVE, "foregrounds"}
-        values["rationale_options"] = {n: value for n, value in kept if n not in idle}
-    return values
+    choices = rationale.get_config() if rationale else {}
+    values = settings.of_the_run() | {"pooling": settings.told_pooling}
+    idle = {"seed", "preset_name", "rationale_options"}
+    if not settings.epochs:
+        idle |= {*_OF_TRAINING, *BESIDE_AN_OBJECTIVE, "foregrounds"}
+    return {name: value for name, value in (values | choices).items() if name not in idle}

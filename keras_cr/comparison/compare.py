@@ -241,6 +241,5 @@ def _finished(settings: Settings) -> Result | None:
     compared = {*stated.get("controls", ())}
     compared |= {name.removeprefix("control ") for name in stated["missing"]}
     controls = "controls" in stated["missing"] or compared.issuperset(settings.controls or ())
-    told = settings.pooling != "auto" or settings.init in ("none", "imagenet")
-    pooled = not told or result.pooling == settings.pooled_by
+    pooled = settings.told_pooling in (None, result.pooling)
     return result if measured and controls and pooled else None

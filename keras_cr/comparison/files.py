@@ -42,10 +42,8 @@ def markdown(comparison: dict) -> str:
         runs = ", ".join(f"{arm} seed {seed}" for arm, seed in comparison["missing"])
         lines += [f"**Not finished.** Missing runs: {runs}. The same command goes on.", ""]
     for one, other in comparison["alike"]:
-        lines += [
-            f"**`{one}` and `{other}` have the same numbers**: what differs had no effect.",
-            "",
-        ]
+        told = f"**`{one}` and `{other}` have the same numbers**: what differs had no effect."
+        lines += [told, ""]
     lines += ["## Scores", "", scores_table(comparison), ""]
     lines += [
         "Percent (energy ratio: energy on the foreground relative to its area, 1 is chance); mean "

@@ -302,6 +302,12 @@ class Settings:
             return self.pooling
         return {"off": "average", "on": "rationale_vlad"}.get(self.rationale, "rationale")
 
+    @property
+    def told_pooling(self) -> str | None:
+        """The pooling, or None: an encoder that `init` names may have its own."""
+        told = self.pooling != "auto" or self.init in ("none", "imagenet")
+        return self.pooled_by if told else None
+
     def of_the_run(self) -> dict:
         """The settings that must be the same for a run to be resumed."""
         return self._which(of_the_run=True)

@@ -137,7 +137,7 @@ def pretrain(
         if foregrounds.cut == "mask":
             mask_batches(dataset, image_size)
         elif rationale and foregrounds.cut != "center":
-            _check_number(len(dataset), rationale)
+            rationale.positives.check_enough("dataset", len(dataset))  # type: ignore[union-attr]
     steps = len(dataset) // batch_size
     total, done = epochs * steps, first_epoch * steps + first_step
 
@@ -176,17 +176,6 @@ def pretrain(
                 break
         training.end()
     return pretrainer.history
-
-
-def _check_number(images: int, rationale: Rationale) -> None:
-    """Refuses fewer images than the branch can be fitted to."""
-    k = rationale.positives.k  # type: ignore[union-attr]
-    if images <= 2 * k:
-        raise ValueError(
-            f"`dataset` must hold more than twice the {k} neighbours that the rationale compares "
-            f"an image with. Received: {images} images; take more, Neighbours(k=...), or "
-            "Rationale(foregrounds=None)."
-        )
 
 
 def maps_path(folder: str | os.PathLike, begun: int) -> Path:

@@ -60,6 +60,22 @@ class Neighbours:
                 "Received: mirror=True, images='views'"
             )
 
+    def check_enough(self, argument: str, number: int) -> None:
+        """Refuses fewer images than hold positives and as many negatives.
+
+        Args:
+            argument: that holds them, for the message.
+            number: of them.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        if number <= 2 * self.k:
+            raise ValueError(
+                f"`{argument}` must be more than twice the {self.k} neighbours that make up a "
+                f"positive. Received: {number} images; take more, or Neighbours(k=...)."
+            )
+
     @property
     def by_background(self) -> bool:
         """Whether backgrounds are compared beside what the rationale marks."""

@@ -132,11 +132,7 @@ def fit_rationale(
     thumbnails: list[np.ndarray] | None = [] if rationale.self_training else None
     maps, *mirror = frozen_maps(encoder, images, batch_size, max_images, held, verbose, thumbnails)
     mirrored = mirror[0] if mirror else None
-    if len(maps) <= 2 * positives.k:
-        raise ValueError(
-            f"`images` must be more than twice the {positives.k} neighbours that make up a "
-            f"positive. Received: {len(maps)} images; take more, or Neighbours(k=...)."
-        )
+    positives.check_enough("images", len(maps))
     weights, history = np.ones(tuple(maps.shape[:3]), "float32"), []
     mirrored_weights = weights
     norms = of_all(lambda x: ops.norm(x, axis=-1), maps)
