@@ -47,6 +47,18 @@ def positive_number(name: str, value: Any, hint: str = "") -> float:
     return float(value)
 
 
+def weight_number(name: str, value: Any) -> float:
+    """`value` as a finite float of 0 or more, as factors and weights of losses are.
+
+    Raises:
+        ValueError: it is none; the message names the argument.
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not (real and 0 <= value < math.inf):
+        raise ValueError(f"`{name}` must be a number of 0 or more. Received: {name}={value!r}")
+    return float(value)
+
+
 def plain_seed(seed: Any) -> Any:
     """A seed as Keras takes and saves it: NumPy's integers as Python's, all else as it is."""
     whole = as_whole(seed)

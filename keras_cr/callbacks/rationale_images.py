@@ -68,15 +68,24 @@ class RationaleImages(Monitor):
         self._embedder = Embedder(find_encoder(model))
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if epoch == 0:  # a resumed run has drawn this state at the end of its last epoch
+        if epoch == 0 and not self._is_begun():  # else this state was drawn before
             self._draw(0)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.due(epoch):
             self._draw(epoch + 1)
 
+    def _is_begun(self) -> bool:
+        """Whether a training that was stopped within its first epoch goes on."""
+        optimizer = getattr(self.model, "optimizer", None)
+        begun = optimizer is not None and int(optimizer.iterations) > 0
+        return begun and (self.path is None or self._sheet(0).is_file())
+
+    def _sheet(self, done: int) -> Path:
+        return self.path / f"epoch-{done:04d}.png"  # type: ignore[operator]
+
     def _draw(self, done: int) -> None:
         maps = self._embedder.embed(self.images, BATCH, verbose=0).rationale
-        file = None if self.path is None else self.path / f"epoch-{done:04d}.png"
+        file = None if self.path is None else self._sheet(done)
         sheet = rationale_grid(self.images, maps, file, titles=self.titles)
         self.writer.image("rationales", np.asarray(sheet), done)

@@ -18,11 +18,13 @@ from keras_cr.comparison.flags import SEEDS, parse_comparison
 from keras_cr.comparison.summary import Result, check_paired, summarize
 from keras_cr.data import Augmentation
 from keras_cr.evaluation.protocols import check_protocols
+from keras_cr.experiment.checkpoints import DamagedError
 from keras_cr.experiment.ending import in_one_line
 from keras_cr.experiment.folder import changed_settings, files_in, read_config
 from keras_cr.experiment.run import ReadDataset, Run
 from keras_cr.experiment.settings import Settings
 from keras_cr.presets import HubError
+from keras_cr.pretraining.divergence import DivergedError
 
 
 @dataclasses.dataclass
@@ -187,8 +189,8 @@ def main(description: str, recipes: Mapping[str, dict], argv: list[str] | None =
     settings, options = parse_comparison(description, recipes, argv)
     with in_one_line(ValueError, OSError, ImportError):
         prepared = Comparison.prepare(settings, **options)
-    output = shlex.quote(str(prepared.output))
-    with in_one_line(HubError, OSError, way_on=f"`output` {output}"):
+    way_on = f"`output` {shlex.quote(str(prepared.output))}"
+    with in_one_line(HubError, OSError, DivergedError, DamagedError, way_on=way_on):
         return prepared.execute()
 
 

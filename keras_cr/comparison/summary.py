@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_cr._metrics import shown_in
+from keras_cr.data.digest import names_below
 from keras_cr.evaluation import CONTROLS, read_per_image, records
 from keras_cr.evaluation.paired import CONFIDENCE, DRAWS, paired_bootstrap, spread
 
@@ -146,12 +147,16 @@ def _alike(found_by: dict[str, dict[int, dict]], one: str, other: str) -> bool:
 
 
 def check_paired(results: Iterable[Result]) -> None:
-    """Checks that images can be paired.
+    """Checks that images can be paired; their folder may have been moved between two runs.
 
     Raises:
         ValueError: two runs were evaluated on other test images, or with other labels.
     """
-    tables = [(r.folder, table) for r in results for table in r.per_image.values()]
+    tables = [
+        (result.folder, {"image": _names(table["image"]), "label": table["label"]})
+        for result in results
+        for table in result.per_image.values()
+    ]
     for folder, table in tables[1:]:
         first_folder, first = tables[0]
         for column in ("image", "label"):
@@ -161,6 +166,10 @@ def check_paired(results: Iterable[Result]) -> None:
                     f"(column `{column}` of per_image.csv), so they can't be compared in pairs. "
                     "Give all runs the same data, or move one of the folders away."
                 )
+
+
+def _names(images: np.ndarray) -> np.ndarray:
+    return np.array(names_below(images.tolist()))
 
 
 def _scores(numbers: dict[int, dict], pooling: str) -> dict[str, dict]:

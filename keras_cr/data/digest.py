@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import PurePath
 
 import numpy as np
@@ -26,12 +27,43 @@ def digest(dataset: FineGrainedDataset) -> str:
         found.update(repr((images.shape, str(images.dtype))).encode())
         found.update(np.ascontiguousarray(images).tobytes())
     else:
-        paths = [os.path.abspath(path) for path in images]
-        root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
-        for path in paths:
-            name = PurePath(os.path.relpath(path, root)).as_posix()
-            line = f"{name}\0{os.path.getsize(path)}\n"
-            found.update(line.encode("utf-8", "surrogateescape"))
+        found.update(_told(images))
     for values in (dataset.labels, dataset.is_train):
         found.update(b"none" if values is None else np.asarray(values, "int64").tobytes())
     return found.hexdigest()
+
+
+def foreground_digest(dataset: FineGrainedDataset) -> str:
+    """The sha256 of where a data set says that its objects are, as `digest` tells its images.
+
+    Args:
+        dataset: any.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    found, masks = hashlib.sha256(), dataset.masks
+    if isinstance(masks, list):
+        found.update(repr([mask is not None for mask in masks]).encode())
+        found.update(_told([mask for mask in masks if mask is not None]))
+    for values in (None if isinstance(masks, list) else masks, dataset.boxes):
+        if values is not None:
+            found.update(repr((values.shape, str(values.dtype))).encode())
+            found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()
+
+
+def names_below(paths: Sequence[str]) -> list[str]:
+    """What files are called below their common folder, wherever that lies."""
+    paths = [os.path.abspath(path) for path in paths]
+    root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    return [PurePath(os.path.relpath(path, root)).as_posix() for path in paths]
+
+
+def _told(paths: Sequence[str]) -> bytes:
+    """Files' names and sizes."""
+    lines = (
+        f"{name}\0{os.path.getsize(path)}\n"
+        for name, path in zip(names_below(paths), paths, strict=True)
+    )
+    return "".join(lines).encode("utf-8", "surrogateescape")

@@ -79,7 +79,8 @@ def add_controls(
     Args:
         features: from `extract`, of an encoder with a branch.
         controls: names of `CONTROLS`, as a sequence or with commas between; None or `"all"` takes
-            all. Those that the data set can't give are left out: `Control.missing` says why.
+            all. Those that the data set can't give are left out: `Control.missing` says why. So is
+            the one that is the encoder's own pooling (`"concat"`), which is judged anyway.
         seed: of fresh branches, of the order they are fitted in, and of who gets whose map.
         max_images: training images, evenly spread, that branches are fitted to.
         verbose: 0 shows no progress, 1 and `"auto"` show it on stderr; 2 in few lines.
@@ -99,6 +100,7 @@ def add_controls(
     if max_images < 1:
         raise ValueError(f"`max_images` must be at least 1. Received: max_images={max_images!r}")
     source = Source(features, seed, max_images)
+    names = [name for name in names if name != features.pooling]
     wanted = {n: CONTROLS[n] for n in names if CONTROLS[n].missing(features.dataset) is None}
     weights_of, pool_of = {}, {}
     with Progress("Preparing controls", len(wanted), "controls", verbose=verbose) as progress:

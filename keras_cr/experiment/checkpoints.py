@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -78,10 +79,12 @@ def write_checkpoint(folder: Path, model: keras.Model, reached: Reached) -> Path
     with whole_file(state.with_suffix(".json")) as file:
         file.write_text(json.dumps(record | {"sha256": _seal(record)}) + "\n")
     states = list(_states(place))
-    at = states.index(state)
-    for other in states[:at] + states[at + KEPT :]:  # later ones are damaged, and were passed over
-        other.with_suffix(".json").unlink(missing_ok=True)
-        other.unlink()
+    earlier = states[states.index(state) + 1 :]  # later ones are damaged, and were passed over
+    left = [state, *itertools.islice(filter(_is_whole, earlier), KEPT - 1)]
+    for other in states:
+        if other not in left:
+            other.with_suffix(".json").unlink(missing_ok=True)
+            other.unlink()
     return state
 
 
@@ -128,7 +131,25 @@ def _states(place: Path) -> Iterator[Path]:
     return iter(sorted(numbers, key=numbers.get, reverse=True))  # type: ignore[arg-type]
 
 
+def _is_whole(state: Path) -> bool:
+    try:
+        _record(state)
+    except (OSError, DamagedError):
+        return False
+    return True
+
+
 def _load(state: Path) -> tuple[keras.Model, Reached]:
+    record = _record(state)
+    return keras.saving.load_model(state), Reached(**record["reached"])
+
+
+def _record(state: Path) -> dict[str, Any]:
+    """What was written of a state.
+
+    Raises:
+        DamagedError: it, or the state, is not as it was written.
+    """
     beside = state.with_suffix(".json")
     try:
         record = json.loads(beside.read_text())
@@ -139,7 +160,7 @@ def _load(state: Path) -> tuple[keras.Model, Reached]:
         raise DamagedError(f"{beside.name} is another than when it was written")
     if fingerprint(state) != record["file"]:
         raise DamagedError("its sha256 is another than when it was written")
-    return keras.saving.load_model(state), Reached(**record["reached"])
+    return record
 
 
 def _seal(record: dict[str, Any]) -> str:

@@ -10,7 +10,14 @@ from keras_cr._flags import flags_of, in_flags
 from keras_cr.evaluation.controls import CONTROLS, check_controls
 from keras_cr.evaluation.protocols import PROTOCOLS, check_protocols
 from keras_cr.experiment.build import CHECKPOINTS
-from keras_cr.experiment.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings
+from keras_cr.experiment.settings import (
+    OPTIMIZERS,
+    PRECISIONS,
+    RATIONALES,
+    REFITS,
+    STRATEGIES,
+    Settings,
+)
 from keras_cr.models.backbones import BACKBONES
 from keras_cr.models.encoder import POOLINGS
 from keras_cr.models.output_stride import OUTPUT_STRIDES
@@ -136,7 +143,7 @@ def _flags() -> dict[str, dict]:
             "rotation=0.1; its own weight is --objective-options objective_weight=0.9",
         },
         "--rationale": {
-            "choices": ["on", "off", "paper", "reference"],
+            "choices": RATIONALES,
             "help": "the rationale branch; paper: the GradCAM of the objective's own loss; "
             "reference: the authors' release's formulas",
         },
@@ -147,7 +154,7 @@ def _flags() -> dict[str, dict]:
             "k=5,temperature=0.2",
         },
         "--refit": {
-            "choices": ["on", "off"],
+            "choices": REFITS,
             "help": "fit the branch of --rationale on once more, to convergence, after training",
         },
         "--pooling": {

@@ -142,6 +142,9 @@ def open_output(
     Raises:
         ValueError: the folder holds another run or other files, or another process runs in it.
     """
+    others = settings.others()
+    if settings.data_dir is not None:
+        others["data_dir"] = os.path.abspath(settings.data_dir)
     if (config := read_config(output, settings)) is not None:
         if changed := changed_settings(config, settings):
             raise ValueError(
@@ -155,6 +158,7 @@ def open_output(
             )
         lock = _locked(output)
         clear_leftovers(output)
+        write_json(output / "config.json", config | {"other_settings": others})
         return lock
     if output.exists() and (not output.is_dir() or files_in(output)):
         raise ValueError(
@@ -164,9 +168,6 @@ def open_output(
     output.mkdir(parents=True, exist_ok=True)
     lock = _locked(output)
     clear_leftovers(output)
-    others = settings.others()
-    if settings.data_dir is not None:
-        others["data_dir"] = os.path.abspath(settings.data_dir)
     content = {"settings": settings.of_the_run(), "decided": decided, "other_settings": others}
     content |= {**source_of(settings), "run": run, "data": _data_of(dataset)}  # type: ignore[dict-item]
     write_json(output / "config.json", content | {"surroundings": surroundings()})

@@ -19,6 +19,15 @@ _LARGEST_SEED = 2**32 - 1  # that NumPy's generator for all takes
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZERS = ("sgd", "adamw", "lars")
 STRATEGIES = ("none", "mirrored", "multiworker")
+RATIONALES = ("on", "off", "paper", "reference")
+REFITS = ("on", "off")
+_WORDS = {
+    "optimizer": OPTIMIZERS,
+    "strategy": STRATEGIES,
+    "rationale": RATIONALES,
+    "refit": REFITS,
+    "precision": PRECISIONS,
+}
 
 
 def _setting(
@@ -174,6 +183,11 @@ class Settings:
                 "`pooling` must be auto or average with rationale='off': the branch stays as it "
                 f"was drawn. Received: {self.pooling!r}"
             )
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(words)}. Received: {getattr(self, name)!r}"
+                )
         if self.output_stride not in (None, *OUTPUT_STRIDES):
             raise ValueError(
                 f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: {self.output_stride}"
@@ -221,10 +235,6 @@ class Settings:
                 raise ValueError(f"`{name}` must be 0 or more, and finite. Received: {value}")
 
     def _check_optimizer(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"`optimizer` must be one of {', '.join(OPTIMIZERS)}. Received: {self.optimizer!r}"
-            )
         if 0 < self.epochs <= self.warmup_epochs:
             raise ValueError(
                 f"`warmup_epochs` must be below `epochs`, {self.epochs}. "
@@ -245,10 +255,6 @@ class Settings:
             )
 
     def _check_strategy(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ValueError(
-                f"`strategy` must be one of {', '.join(STRATEGIES)}. Received: {self.strategy!r}"
-            )
         if self.strategy == "multiworker":
             raise ValueError(
                 "`strategy` can't be 'multiworker': Keras 3 does not train under TensorFlow's "

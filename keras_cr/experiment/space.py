@@ -1,5 +1,6 @@
 """Whether there is room for what a run is going to write."""
 
+import math
 import os
 import shutil
 from collections import Counter
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from keras_cr._files import nearest_folder
 from keras_cr.data import FineGrainedDataset
+from keras_cr.experiment.build import build_rationale
 from keras_cr.experiment.checkpoints import KEPT
 from keras_cr.experiment.settings import Settings
 from keras_cr.models import CommonRationaleEncoder
@@ -61,12 +63,17 @@ def _training_bytes(
     """The size of the states that are kept, of the one that is written, and of the maps."""
     if settings.epochs == 0:
         return 0
+    rationale, bank, places = build_rationale(settings, len(train)), 0, 0
+    if rationale and not rationale.explains_objective:
+        positives = rationale.positives
+        bank = positives.bank_size * encoder.channels * (1 + positives.by_background)
+    if rationale and rationale.foregrounds:
+        size = settings.image_size
+        own = encoder.map_size.of(size, size) or (0, 0)
+        places = math.prod(rationale.foregrounds.map_size(size, own))
     networks = 1 + _SLOTS[settings.optimizer] + bool(OBJECTIVES[settings.objective].taught)
-    bank = len(train) * encoder.channels if settings.rationale != "off" else 0
     states = (KEPT + 1) * 4 * (networks * encoder.count_params() + bank)
-    size = settings.image_size
-    height, width = encoder.map_size.of(size, size) or (0, 0)
-    return states + _MAPS * 2 * len(train) * height * width
+    return states + _MAPS * 2 * len(train) * places
 
 
 def _held(output: Path) -> int:

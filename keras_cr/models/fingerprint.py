@@ -17,8 +17,8 @@ def encoder_fingerprint(encoder: keras.Model) -> str:
 
     That is the backbone's weights (`keras_cr.presets.backbone_weights.digest`), what its layers are
     configured to do, such as strides and the constants that scale images, the branch's weights, and
-    how all of it is pooled. Names, dtypes and what only a training needs have no part in it.
-    Embeddings of encoders with one fingerprint can be compared.
+    how all of it is pooled, with the vocabulary where there is one. Names, dtypes and what only a
+    training needs have no part in it. Embeddings of encoders with one fingerprint can be compared.
 
     Args:
         encoder: a `CommonRationaleEncoder`, or any built model.
@@ -27,8 +27,8 @@ def encoder_fingerprint(encoder: keras.Model) -> str:
     for layer in encoder._flatten_layers(include_self=False):
         if not list(layer._flatten_layers(include_self=False)):
             total.update(_configured(layer).encode())
-    branch = getattr(encoder, "branch", None)
-    for value in branch.weights if branch is not None else ():
+    pools = [getattr(encoder, name, None) for name in ("branch", "vocabulary")]
+    for value in (weight for layer in pools if layer is not None for weight in layer.weights):
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(value))
         total.update(f"{array.dtype} {array.shape}\n".encode())
         total.update(array.tobytes())

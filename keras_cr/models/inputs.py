@@ -70,9 +70,7 @@ class Seen:
                 self._not_finite(chunk, self.count + start)
             lows.append(low)
             highs.append(high)
-            whole = (
-                whole and high <= _UNIT and bool((np.abs(chunk - np.rint(chunk)) < _WHOLE).all())
-            )
+            whole = whole and high <= _UNIT and _is_whole(chunk)
         self.count += len(values)
         if self.rgb:
             self._check_range(min(lows), max(highs), whole)

@@ -18,7 +18,7 @@ from keras_cr.data import (
     image_batches,
     two_views,
 )
-from keras_cr.data.digest import digest
+from keras_cr.data.digest import digest, foreground_digest
 from keras_cr.data.views import images_of_step
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.pretraining.divergence import WatchNotFinite
@@ -219,6 +219,8 @@ class _Cuts:
             "batch_size": self.batch_size,
             "seed": self.seed,
         }
+        if foregrounds.cut == "mask":
+            decides["masks"] = foreground_digest(self.dataset)
         if path and goes_on:
             if (maps := read_maps(path, **decides)) is not None:
                 return maps if maps.size else None

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 import keras
 import numpy as np
 
-from keras_cr._numbers import plain_seed, whole_number
+from keras_cr._numbers import plain_seed, weight_number, whole_number
 from keras_cr._replicas import check_same_scope, spread
 from keras_cr._types import Config, Images, Shape, Tensor, wraps
 from keras_cr.models import CommonRationaleEncoder
@@ -54,8 +54,8 @@ class PretrainingModel(keras.Model):
             raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
         if total_steps is not None:
             total_steps = whole_number("total_steps", total_steps)
-        if not objective_weight >= 0:
-            raise ValueError(f"`objective_weight` must be 0 or more. Received: {objective_weight}")
+        weight_number("objective_weight", objective_weight)
+        weight_number("backbone_lr_multiplier", backbone_lr_multiplier)
         auxiliary = list(auxiliary)
         if wrong := [each for each in auxiliary if not isinstance(each, AuxiliaryTask)]:
             raise ValueError(
@@ -79,7 +79,7 @@ class PretrainingModel(keras.Model):
 
     @classmethod
     def check_rationale(cls, rationale: Rationale | None) -> None:
-        """Raises a ValueError where `rationale` explains a loss that this objective lacks."""
+        """Raises a ValueError where `rationale` explains a loss, or views, that are not there."""
         if rationale is not None and rationale.explains_objective and not cls.explained:
             raise ValueError(
                 f"`rationale` must compare with neighbours: the loss of {cls.__name__} is "
@@ -87,6 +87,14 @@ class PretrainingModel(keras.Model):
                 "Received: "
                 f"{rationale.positives!r}; leave it at Rationale(), or take another objective."
             )
+        if rationale is not None and rationale.explains_objective:
+            passes, seen = rationale.positives.extra_passes, (*cls.views, *cls.taught)
+            if unseen := [name for name in passes if name not in seen]:
+                raise ValueError(
+                    f"`rationale`: its extra_passes go through views that {cls.__name__} sees, "
+                    f"{', '.join(seen)}. Received: {unseen[0]!r} among them; leave it out, or take "
+                    "another objective."
+                )
 
     @property
     def needs_labels(self) -> bool:

@@ -18,7 +18,7 @@ from keras_cr.layers import RationaleBranch
 from keras_cr.models.feature_maps import FeatureMaps, HeldMaps
 from keras_cr.rationale.allowed import CHANGED_VIEWS, check_choices
 from keras_cr.rationale.branch_fit import MAX_IMAGES, fit_branch, fresh_branch
-from keras_cr.rationale.colours import refine_by_colours
+from keras_cr.rationale.colours import SIDE, refine_by_colours
 
 if TYPE_CHECKING:
     from keras_cr.data import BackgroundSwap, FineGrainedDataset, ObjectCrops
@@ -98,6 +98,17 @@ class Foregrounds:
                 f"only where there are small crops. Received: swapped={self.swapped!r}"
             )
 
+    def map_size(self, image_size: int, own: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the maps that `foreground_maps` gives.
+
+        Args:
+            image_size: side in pixels of the squares that images are seen as.
+            own: height and width of the encoder's feature map of them.
+        """
+        if self.cut == "mask":
+            return 2 * (-(-image_size // _MASK_SIDE),)  # type: ignore[return-value]
+        return (SIDE, SIDE) if self.refine == "colours" else own
+
     def swap(self, maps: np.ndarray) -> "BackgroundSwap":
         """What `keras_cr.data.two_views` takes, of maps that `foreground_maps` gave."""
         from keras_cr.data import BackgroundSwap
@@ -154,13 +165,11 @@ def foreground_maps(
     """
     from keras_cr.data import image_batches
 
-    Foregrounds(cut=cut, refine=refine)
+    choices = Foregrounds(cut=cut, refine=refine)
     if cut == "mask":
         batches = mask_batches(dataset, image_size, batch_size)
-        side = -(-image_size // _MASK_SIDE)
-        parts = [
-            resize(masks[..., None], (side, side), antialias=True)[..., 0] for masks in batches
-        ]
+        size = choices.map_size(image_size, (0, 0))
+        parts = [resize(masks[..., None], size, antialias=True)[..., 0] for masks in batches]
     else:
         images = image_batches(dataset, image_size, batch_size, crop=False).as_numpy_iterator()
         model, branch = FeatureMaps(encoder), encoder.branch

@@ -34,8 +34,8 @@ class NeighbourBank(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
 
     Raises:
-        ValueError: `k` is not positive, `size` holds no negatives beside the positives, or
-            `contrast` is another word.
+        ValueError: `k` is not positive, `size` does not hold as many negatives beside the
+            positives, or `contrast` is another word.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class NeighbourBank(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         size = whole_number("size", size)
-        if not 1 <= k < size:
+        if not 1 <= k < size / 2:
             raise ValueError(
-                "`k` must be positive and below the number of embeddings in the bank. "
+                "`k` must be positive and below half the number of embeddings in the bank. "
                 f"Received: k={k!r}, size={size!r}"
             )
         if contrast not in ("infonce", "similarity"):
@@ -108,7 +108,7 @@ class NeighbourBank(keras.layers.Layer):
     @property
     def ready(self) -> Tensor:
         """Whether there are positives and as many negatives at least: a boolean scalar."""
-        return self.stored >= 2 * self.k
+        return self.stored > 2 * self.k  # one of them may be the image's own
 
     def gradient(self, embedding: Tensor, index: Tensor | None = None) -> Tensor:
         """The gradient of each image's loss by its object's embedding.

@@ -63,7 +63,7 @@ def sized_rationale(
             f"`rationale_options`: k must be below half the number of training images, "
             f"{num_images}. Received: k={k}"
         )
-    bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), k + 1)
+    bank = max(min(2 ** int(math.log2(max(num_images, 1))), MAX_BANK), 2 * k + 1)
     return rationale.changed({"k": k, "bank_size": options.get("bank_size", bank)})
 
 

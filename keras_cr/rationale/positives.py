@@ -31,8 +31,8 @@ class Neighbours:
             so that those on a like background weigh more.
 
     Raises:
-        ValueError: an argument has a value that is not listed above, `bank_size` is not above `k`,
-            or `mirror` is wanted of views.
+        ValueError: an argument has a value that is not listed above, `bank_size` is not more than
+            twice `k`, or `mirror` is wanted of views.
     """
 
     k: int = 10
@@ -49,9 +49,9 @@ class Neighbours:
         for name in ("k", "bank_size"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         check_choices(self)
-        if self.bank_size <= self.k:
+        if self.bank_size <= 2 * self.k:
             raise ValueError(
-                "`bank_size` must be above `k`. "
+                "`bank_size` must be more than twice `k`, for positives and as many negatives. "
                 f"Received: bank_size={self.bank_size!r}, k={self.k!r}"
             )
         if self.mirror and self.images == "views":

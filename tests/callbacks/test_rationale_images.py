@@ -45,6 +45,20 @@ def test_a_resumed_run_leaves_the_first_sheet_alone(tmp_path):
     assert names(tmp_path) == ["epoch-0005.png"]
 
 
+def test_a_training_stopped_in_its_first_epoch_leaves_it_alone_too(tmp_path):
+    encoder = ColorEncoder()
+    encoder.compile("sgd")
+    sheets = begin(RationaleImages(PICTURES, tmp_path), encoder, epochs=2)
+    sheets.on_epoch_begin(0)
+    drawn = (tmp_path / "epoch-0000.png").stat().st_mtime_ns
+    encoder.optimizer.iterations.assign(3)
+    sheets.on_epoch_begin(0)
+    assert (tmp_path / "epoch-0000.png").stat().st_mtime_ns == drawn
+    (tmp_path / "epoch-0000.png").unlink()
+    sheets.on_epoch_begin(0)
+    assert names(tmp_path) == ["epoch-0000.png"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

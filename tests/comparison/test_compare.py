@@ -16,10 +16,12 @@ import pytest
 from keras_cr.comparison.arms import ARMS, Arm
 from keras_cr.comparison.compare import Comparison, compare, main
 from keras_cr.comparison.files import markdown
-from keras_cr.comparison.summary import Result, summarize
+from keras_cr.comparison.summary import Result, check_paired, summarize
 from keras_cr.data import synthetic_birds
 from keras_cr.experiment import Run, Settings, callbacks
+from keras_cr.experiment.checkpoints import DamagedError
 from keras_cr.experiment.flags import told_in_flags
+from keras_cr.pretraining.divergence import DivergedError
 from tests.case import tiny_backbone
 
 RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "compare.py"
@@ -363,6 +365,29 @@ def test_other_test_images_are_refused(compared, tmp_path, column):
         writer.writerows(rows)
     with pytest.raises(ValueError, match=f"plain/seed-1.*other test images.*`{column}`"):
         prepare(other)
+
+
+def test_images_that_were_moved_are_the_same(tmp_path):
+    def at(folder, names=("a/1.jpg", "b/2.jpg")):
+        images = np.array([str(folder / name) for name in names])
+        return Result({}, {"average": {"image": images, "label": np.arange(2.0)}}, folder)
+
+    first, moved = at(pathlib.Path("CUB")), at(tmp_path / "moved" / "CUB")
+    check_paired([first, moved])
+    with pytest.raises(ValueError, match="other test images.*column `image`"):
+        check_paired([first, moved, at(tmp_path / "CUB", ("a/1.jpg", "b/3.jpg"))])
+
+
+@pytest.mark.parametrize("error", [DivergedError("The loss is not finite."), DamagedError("No.")])
+def test_a_run_that_can_not_go_on_ends_it_in_one_line(error, tmp_path, monkeypatch):
+    def fail(run):
+        raise error
+
+    monkeypatch.setattr(Run, "execute", fail)
+    birds = synthetic_birds(3, train_per_class=8, test_per_class=4, image_size=48, seed=1)
+    recipes = {"birds": {"read": lambda _: birds, "build_backbone": tiny_backbone, **SETTINGS}}
+    with pytest.raises(SystemExit, match=f"error: {error}"):
+        main("Compares.", recipes, ["--arms", "plain", "--output", str(tmp_path / "out")])
 
 
 def test_another_protocol_evaluates_again(compared):

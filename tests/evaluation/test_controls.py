@@ -12,6 +12,7 @@ from keras_cr.data import FineGrainedDataset
 from keras_cr.evaluation import CONTROLS, add_controls, evaluate_features, extract, records
 from keras_cr.evaluation._control_source import Source
 from keras_cr.evaluation.localization import energy, foreground_cells
+from keras_cr.evaluation.report import write_markdown
 from keras_cr.models import CommonRationaleEncoder
 from keras_cr.rationale.vocabulary import fit_words
 
@@ -100,7 +101,8 @@ def test_controls_have_beside_them_what_the_encoder_has(pooling):
     own = pooled(maps, features.embeddings.rationale)
     np.testing.assert_allclose(found["rationale_alone"].embedding, own, atol=1e-5)
     both = np.concatenate([own, average], axis=1) / 2**0.5
-    np.testing.assert_allclose(found["concat"].embedding, both, atol=1e-5)
+    as_concat = features.embeddings if pooling == "concat" else found["concat"]
+    np.testing.assert_allclose(as_concat.embedding, both, atol=1e-5)
 
 
 def test_a_controls_vocabulary_is_fitted_under_its_own_weights():
@@ -212,6 +214,18 @@ def test_without_foregrounds_the_bounds_are_left_out():
     metrics = evaluate_features(found, ("retrieval", "localization")).metrics
     assert metrics["localization"] is None
     assert metrics["controls"]["center_prior"]["retrieval"]["map"] > 0
+
+
+def test_the_encoders_own_pooling_is_no_control_of_itself(tmp_path):
+    encoder = CommonRationaleEncoder(pixels(), pooling="concat", image_size=SIZE, seed=0)
+    features = extract(encoder, squares(), batch_size=20)
+    found = add_controls(features, ("center_prior", "concat"))
+    assert list(found.controls) == ["center_prior"]
+    evaluation = evaluate_features(found, ("retrieval", "localization"))
+    alone = evaluate_features(features, ("retrieval", "localization"))
+    assert evaluation.metrics["localization"] == alone.metrics["localization"]
+    written = write_markdown(tmp_path / "report.md", "Squares", evaluation).read_text()
+    assert "control: uniform map" in written
 
 
 def test_an_image_without_foreground_is_averaged():

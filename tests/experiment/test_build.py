@@ -51,15 +51,15 @@ def test_the_reference_is_that_of_the_objective():
 
 def test_the_data_bound_what_was_not_named():
     assert rationale() == Rationale(Neighbours(bank_size=256, images="views"))
-    assert rationale(12) == Rationale(Neighbours(k=5, bank_size=8, images="views"))
-    expected = Rationale(Neighbours(k=5, bank_size=8, images="views"), prior="none")
+    assert rationale(12) == Rationale(Neighbours(k=5, bank_size=11, images="views"))
+    expected = Rationale(Neighbours(k=5, bank_size=11, images="views"), prior="none")
     assert rationale(12, rationale_options={"prior": "none"}) == expected
     named = rationale(12, rationale_options={"k": 3, "bank_size": 64})
     assert (named.positives.k, named.positives.bank_size) == (3, 64)
-    wide = rationale(40, rationale_options={"k": 19, "bank_size": 20})
-    assert (wide.positives.k, wide.positives.bank_size) == (19, 20)
+    wide = rationale(40, rationale_options={"k": 19})
+    assert (wide.positives.k, wide.positives.bank_size) == (19, 39)
     back = rationale(12, rationale="paper", rationale_options={"positives": "neighbours"})
-    assert (back.positives.k, back.positives.bank_size) == (5, 8)
+    assert (back.positives.k, back.positives.bank_size) == (5, 11)
 
 
 def test_what_the_data_or_a_frozen_backbone_lack_is_refused():

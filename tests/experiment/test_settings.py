@@ -95,6 +95,13 @@ def test_options_of_an_objective_are_those_of_its_class_and_of_what_it_refines(
     assert parse_settings("doc", argv).objective_options == typed
 
 
+@pytest.mark.parametrize("name", ["optimizer", "strategy", "rationale", "refit", "precision"])
+@pytest.mark.parametrize("value", ["Off", False])
+def test_words_are_looked_at_without_flags_too(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be one of .* Received: {value!r}"):
+        Settings(**{name: value})
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -38,7 +38,8 @@ def test_what_a_run_needs(birds, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free["bytes"]))
     encoder, train, output = tiny_encoder(), read_cub(birds).split("train"), tmp_path / "out"
     networks = 4 * 3 * encoder.count_params()
-    expected = 3 * (networks + 4 * 24 * 8) + 3 * 2 * 24 * 4 * 4 + 2 * 4 * encoder.count_params()
+    bank = 4 * 21 * 2 * 8  # what 24 images need, object and background
+    expected = 3 * (networks + bank) + 3 * 2 * 24 * 48 * 48 + 2 * 4 * encoder.count_params()
     given = settings(birds, output)
 
     def check():

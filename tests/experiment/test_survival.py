@@ -122,6 +122,26 @@ def test_a_kill_loses_no_more_than_save_every(birds, whole, tmp_path, capsys):
         start(birds, output, **OPTIONS, resume=True)
 
 
+def test_what_a_run_that_goes_on_changes_is_written_down(birds, whole, tmp_path):
+    shutil.copytree(whole, output := tmp_path / "out")
+    before = json.loads((output / "config.json").read_text())
+    start(birds, output, **OPTIONS | {"pooling": "average"}, resume=True)
+    after = json.loads((output / "config.json").read_text())
+    assert before.pop("other_settings")["pooling"] == "auto"
+    assert after.pop("other_settings")["pooling"] == "average"
+    assert after == before
+
+
+def test_a_half_written_state_takes_no_whole_one_s_place(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    for step in (60, 80):
+        write_checkpoint(tmp_path, model, Reached(step, 1, 0, [], {}))
+    (tmp_path / "checkpoints" / "step-00000080.json").unlink()  # killed between the two
+    write_checkpoint(tmp_path, model, Reached(100, 2, 0, [], {}))
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.keras"))
+    assert kept == ["step-00000060.keras", "step-00000100.keras"]
+
+
 def test_what_a_state_says_of_itself_is_vouched_for(tmp_path, capsys):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     for step in (2, 4, 6):

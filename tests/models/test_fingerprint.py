@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_cr.models import CommonRationaleEncoder, encoder_fingerprint
+from keras_cr.rationale import fit_vocabulary
 from tests.case import images
 
 CHOICES = {"offset": 0.0, "strides": 2, "activation": "relu", "pooling": "rationale", "seed": 0}
@@ -57,3 +58,12 @@ def test_a_fitted_branch_has_another():
     first, second = encoder(), encoder()
     second.branch.detectors.kernel.assign(second.branch.detectors.kernel + 0.1)
     assert encoder_fingerprint(first) != encoder_fingerprint(second)
+
+
+def test_a_vocabulary_of_other_images_has_another():
+    found = set()
+    for seed in (0, 1, 1):
+        fitted = encoder(pooling="rationale_vlad")
+        fit_vocabulary(fitted, images(40, 32, seed=seed))
+        found.add(encoder_fingerprint(fitted))
+    assert len(found) == 2

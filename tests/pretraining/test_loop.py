@@ -1,5 +1,6 @@
 """A whole training: the rationale's maps in the loop, stopped and gone on, and what it is for."""
 
+import dataclasses
 import functools
 
 import keras
@@ -111,6 +112,19 @@ def test_maps_that_are_gone_are_fitted_anew(tmp_path, capsys, trusted):
         capsys.readouterr().err
     )
     assert [path.name for path in tmp_path.iterdir()] == ["foregrounds-00000.npz"]
+
+
+def test_maps_of_other_masks_are_cut_anew(tmp_path, capsys):
+    data, made = scenes(), pretrainer(rationale=looped(cut="mask"))
+    train(made, data, 1, folder=tmp_path)
+    kept = read_maps(tmp_path / "foregrounds-00000.npz")
+    train(made, data, 2, first_epoch=1, folder=tmp_path)
+    assert "holds no maps" not in capsys.readouterr().err
+    other = dataclasses.replace(data, masks=np.roll(data.masks, 1, axis=0))
+    train(made, other, 2, first_epoch=1, folder=tmp_path)
+    assert "holds no maps" in capsys.readouterr().err
+    cut = read_maps(tmp_path / "foregrounds-00000.npz")
+    np.testing.assert_array_equal(cut, np.roll(kept, 1, axis=0))
 
 
 def test_the_maps_are_fitted_every_few_epochs(monkeypatch, trusted):

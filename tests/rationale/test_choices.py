@@ -89,7 +89,7 @@ def test_config_round_trip(rationale):
         ("target", "mask"),
         ("prior", "edge"),
         ("k", 0),
-        ("bank_size", 10),
+        ("bank_size", 20),
         ("warmup", -1),
         ("contrast_temperature", 0),
         ("background", -1),

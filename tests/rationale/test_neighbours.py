@@ -63,12 +63,16 @@ def test_a_bank_that_is_too_young_says_nothing():
     bank = filled_bank(embeddings, size=64)  # 5 are fewer than twice 3
     assert not bank.ready
     assert not np.asarray(bank.gradient(tf.constant(embeddings), np.arange(5))).any()
-    bank.enqueue(embeddings, np.arange(5, 10))
+    bank.enqueue(embeddings[:1], np.arange(5, 6))  # 6, and one is the image's own
+    assert not bank.ready
+    bank.enqueue(embeddings, np.arange(6, 11))
     assert bank.ready
     assert np.asarray(bank.gradient(tf.constant(embeddings), np.arange(5))).any()
     assert not bank.filled(1)
     with pytest.raises(ValueError, match="`k` must be positive and below.*k=64, size=64"):
         NeighbourBank(64, 64)
+    with pytest.raises(ValueError, match="below half.*k=10, size=20"):
+        NeighbourBank(20, 10)
 
 
 def squares(n=96, size=32, seed=0):

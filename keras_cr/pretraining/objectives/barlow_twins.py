@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import weight_number, whole_number
 from keras_cr._replicas import gather
 from keras_cr._types import Batch, Config
 from keras_cr.models import CommonRationaleEncoder
@@ -45,7 +45,7 @@ class BarlowTwins(Pretrainer):
     ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         super().__init__(encoder, rationale, **kwargs)
-        self.off_diagonal_weight = off_diagonal_weight
+        self.off_diagonal_weight = weight_number("off_diagonal_weight", off_diagonal_weight)
 
     @classmethod
     def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import positive_number, whole_number
 from keras_cr._replicas import gather
 from keras_cr._types import Batch, Config, Tensor
 from keras_cr.layers import FeatureQueue
@@ -70,7 +70,7 @@ class MoCo(Pretrainer):
         self.hidden_dim = None if hidden_dim is None else whole_number("hidden_dim", hidden_dim)
         super().__init__(encoder, rationale, momentum, **kwargs)
         self.queue_size = whole_number("queue_size", queue_size)
-        self.temperature = temperature
+        self.temperature = positive_number("temperature", temperature)
         self.mask_same_image = mask_same_image
         self.queue = FeatureQueue(queue_size, seed=self.seed, dtype="float32")
         self.queue.build((None, projection_dim))

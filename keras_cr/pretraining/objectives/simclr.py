@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import positive_number, whole_number
 from keras_cr._replicas import gather
 from keras_cr._types import Batch, Config
 from keras_cr.data.augmentation import Augmentation
@@ -50,7 +50,7 @@ class SimCLR(Pretrainer):
         self.projection_dim = whole_number("projection_dim", projection_dim)
         self.hidden_dim = None if hidden_dim is None else whole_number("hidden_dim", hidden_dim)
         super().__init__(encoder, rationale, **kwargs)
-        self.temperature = temperature
+        self.temperature = positive_number("temperature", temperature)
 
     @classmethod
     def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cr._numbers import whole_number
+from keras_cr._numbers import weight_number, whole_number
 from keras_cr._replicas import gather
 from keras_cr._types import Batch, Config
 from keras_cr.models import CommonRationaleEncoder
@@ -49,9 +49,9 @@ class VICReg(Pretrainer):
     ) -> None:
         self.projection_dim = whole_number("projection_dim", projection_dim)
         super().__init__(encoder, rationale, **kwargs)
-        self.invariance_weight = invariance_weight
-        self.variance_weight = variance_weight
-        self.covariance_weight = covariance_weight
+        self.invariance_weight = weight_number("invariance_weight", invariance_weight)
+        self.variance_weight = weight_number("variance_weight", variance_weight)
+        self.covariance_weight = weight_number("covariance_weight", covariance_weight)
 
     @classmethod
     def small_data(cls, num_images: int, batch_size: int, total_steps: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What holds for every objective, with the rationale on and off."""
 
+import math
 import pathlib
 
 import keras
@@ -85,6 +86,33 @@ def test_the_papers_rationale_explains_a_loss_that_images_have(name):
     pretrainer = compiled(name, Rationale.paper())
     pretrainer.run_eagerly = True
     assert float(pretrainer.train_on_batch(batch(), return_dict=True)["cam_peak"]) > 0
+
+
+def test_the_references_passes_need_views_that_an_objective_sees():
+    with pytest.raises(ValueError, match="`rationale`.*Supervised sees, query.*'key' among them"):
+        small("supervised", tiny_encoder(), rationale=Rationale.reference())
+    moco = compiled("moco", Rationale.reference())
+    moco.run_eagerly = True
+    assert np.isfinite(moco.train_on_batch(batch(), return_dict=True)["loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "least"),
+    [
+        ("moco", "temperature", "a positive number"),
+        ("simclr", "temperature", "a positive number"),
+        ("barlow_twins", "off_diagonal_weight", "a number of 0 or more"),
+        ("vicreg", "invariance_weight", "a number of 0 or more"),
+        ("vicreg", "variance_weight", "a number of 0 or more"),
+        ("vicreg", "covariance_weight", "a number of 0 or more"),
+        ("byol", "objective_weight", "a number of 0 or more"),
+        ("byol", "backbone_lr_multiplier", "a number of 0 or more"),
+    ],
+)
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, "1"])
+def test_numbers_are_looked_at_before_a_step(name, argument, least, value):
+    with pytest.raises(ValueError, match=f"`{argument}` must be {least}. Received: {argument}="):
+        small(name, tiny_encoder(), **{argument: value})
 
 
 def test_a_twin_can_rise_to_the_end():
