@@ -6,8 +6,9 @@ Every arm (the initialisation, a rationale fitted to it, the plain objective, th
 paper's and the reference rationale) is trained with every seed in OUTPUT/ARM/seed-N; then
 OUTPUT/comparison.md holds the mean and spread of each number, and the paired differences to the
 plain objective under average pooling. Stopped, it goes on where it was with the same command; more
-seeds or arms are added by naming them. The other flags are those of `recipes/train_DATASET.py`,
-with its defaults, and hold for all arms.
+seeds or arms are added by naming them beside those before: the tables hold what is named. The
+other flags are those of `recipes/train_DATASET.py`, with its defaults, and hold for all arms, but
+for `--pooling`, of which the plain objective, which trains no branch, takes none.
 
 An arm with something changed is named after a colon: choices of `keras_cr.pretraining.Rationale`,
 or settings. On one shared backbone, so that only the branch differs, and judged by training images

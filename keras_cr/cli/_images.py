@@ -134,6 +134,18 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + os.sep)
 
 
+def tell_of_pictures_among(arguments: Sequence[str], output: "Path") -> None:
+    """Says on stderr where `output` lies among images, which pictures in it then seem to be."""
+    place = os.path.realpath(output)
+    folders = [folder for each in arguments if os.path.isdir(folder := os.path.expanduser(each))]
+    if any(_within(place, os.path.realpath(folder)) for folder in folders):
+        print(
+            f"Note: --output {printable(os.fspath(output))!r} lies in IMAGES: other commands will "
+            "take its pictures for photographs. A folder beside it keeps them apart.",
+            file=sys.stderr,
+        )
+
+
 def readable_images(
     args: argparse.Namespace, without: "Sequence[Path]" = ()
 ) -> "tuple[FineGrainedDataset, list[str]]":

@@ -13,7 +13,7 @@ from keras_cr._csv import write_csv
 from keras_cr._text import printable
 from keras_cr.cli._arguments import add_encoder, add_images, add_overwrite, load_encoder, positive
 from keras_cr.cli._arguments import seed as seed_number
-from keras_cr.cli._images import batches, readable_images
+from keras_cr.cli._images import batches, readable_images, tell_of_pictures_among
 from keras_cr.cli._output import check_folder, folder_output
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ def run(args: argparse.Namespace) -> None:
     earlier = [TABLE, *(SHEET.format(number) for number in range(1, MOST + 1))]
     check_folder(output, earlier, args.overwrite)
     encoder, image_size = load_encoder(args)
+    tell_of_pictures_among(args.images, output)
     dataset, _ = readable_images(args, without=[output / name for name in earlier])
+    if args.clusters is not None and args.clusters > len(dataset):
+        raise ValueError(
+            f"--clusters: must be at most {len(dataset)}, the images. Received: {args.clusters}"
+        )
     import numpy as np
 
     from keras_cr.evaluation import Embedder

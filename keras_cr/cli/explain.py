@@ -23,7 +23,12 @@ from keras_cr.cli._arguments import (
     load_encoder,
     share,
 )
-from keras_cr.cli._images import batches, picture_names, readable_images
+from keras_cr.cli._images import (
+    batches,
+    picture_names,
+    readable_images,
+    tell_of_pictures_among,
+)
 from keras_cr.cli._output import check_folder, folder_output
 
 if TYPE_CHECKING:
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
             "the maps are those of random weights.",
             file=sys.stderr,
         )
+    tell_of_pictures_among(args.images, output)
     earlier = [output / name for name in OUTPUTS]  # where DIR lies among the images
     dataset, names = readable_images(args, without=earlier)
     with folder_output(output, OUTPUTS) as folder:

@@ -138,7 +138,15 @@ class Comparison:
             print(f"\n{scores_table(found)}", flush=True)
         found = found or self._write()
         print(f"Wrote {self.output / 'comparison.md'}")
+        if others := self._others():
+            print(f"Not in it, as they were not named: {', '.join(others)}.")
         return found
+
+    def _others(self) -> list[str]:
+        """Runs in the folder that are done and no part of this comparison."""
+        named = {Path(settings.output or "") for settings in self.runs.values()}
+        done = {path.parent for path in self.output.glob("*/seed-*/metrics.json")}
+        return sorted(f"{run.parent.name} seed {run.name[5:]}" for run in done - named)
 
     def _write(self) -> dict:
         titles = {arm.name: arm.title for arm in self.arms}

@@ -1,6 +1,7 @@
 """What an encoder says of a data set, extracted once for every protocol."""
 
 import dataclasses
+import warnings
 from typing import TYPE_CHECKING
 
 import keras
@@ -109,6 +110,8 @@ def extract(
         ValueError: the encoder states no image size and none is given, or an image does not suit
             it.
 
+    Warns where images of both splits are the same.
+
     Example:
 
     >>> features = extract(encoder, dataset, image_size=224)
@@ -124,8 +127,24 @@ def extract(
     batches = image_batches(dataset, image_size, batch_size)
     batches = tracked(batches, "Embedding images", len(dataset), verbose=verbose)
     embeddings = embedder.embed(batches, verbose=0)
+    _warn_of_shared(dataset)
     pooling = getattr(encoder, "pooling", "own")
     return Features(dataset, embeddings, pooling, image_size, batch_size, embedder)
+
+
+def _warn_of_shared(dataset: "FineGrainedDataset") -> None:
+    from keras_cr.data.digest import shared_images
+
+    if len(shared := shared_images(dataset)):
+        total = int((~dataset.is_train).sum())
+        of_files = isinstance(dataset.images, list)
+        name = dataset.images[shared[0]] if of_files else f"the one at {shared[0]}"
+        warnings.warn(
+            f"{len(shared)} of the {total} images that are not for training are training images "
+            f"too, byte for byte, such as {name}. What is measured on them says nothing of new "
+            "images; leave them out of one split.",
+            stacklevel=3,
+        )
 
 
 def encoder_image_size(encoder: keras.Model) -> int:

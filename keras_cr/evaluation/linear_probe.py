@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_cr._numbers import whole_number
 from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_split, normalize
 from keras_cr.models.logistic_regression import (
@@ -52,6 +53,7 @@ def linear_probe(
         ValueError: if the shapes disagree, a value is not finite, train has one class, or an
             option is out of range.
     """
+    seed = whole_number("seed", seed, least=0)
     train_x, train_y, test_x, test_y = check_split(train_x, train_y, test_x, test_y)
     probe = fit_linear_probe(train_x, train_y, seed, grid, held_out)
     return {"top1": float(np.mean(probe.predict(test_x) == test_y)), **probe.details()}

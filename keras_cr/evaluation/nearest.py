@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_cr._numbers import whole_number
 from keras_cr._types import ArrayLike
 from keras_cr.evaluation._checks import check_features, check_same_width, normalize, ranking_keys
 
@@ -36,6 +37,7 @@ def nearest(
     gallery = queries if alone else check_features(gallery, "gallery")  # type: ignore[arg-type]
     check_same_width(queries, gallery, "queries", "gallery")
     found = len(gallery) - alone
+    k = whole_number("k", k, least=0)
     if not 1 <= k <= found:
         raise ValueError(
             f"`k` must be from 1 to the number of images that can be found, {found}; received {k}."

@@ -14,6 +14,7 @@ import filelock
 import keras
 
 from keras_cr._files import half_written
+from keras_cr._progress import announce
 from keras_cr._text import printable
 from keras_cr.data import FineGrainedDataset
 from keras_cr.data.digest import digest
@@ -158,13 +159,18 @@ def open_output(
             )
         lock = _locked(output)
         clear_leftovers(output)
-        write_json(output / "config.json", config | {"other_settings": others})
+        config["other_settings"] = others
+        if "decided" in config:  # the rest is as it was begun, whatever this version would decide
+            config["decided"] |= {"pooling": decided["pooling"]}
+        write_json(output / "config.json", config)
         return lock
     if output.exists() and (not output.is_dir() or files_in(output)):
         raise ValueError(
             f"`output`: {output} is not empty. Go on with the run in it, resume=True, or name "
             "another folder."
         )
+    if settings.resume:
+        announce(f"Nothing to go on with in {str(output)!r}: a new run begins there.")
     output.mkdir(parents=True, exist_ok=True)
     lock = _locked(output)
     clear_leftovers(output)

@@ -11,7 +11,11 @@ from keras_cr._types import ArrayLike, Images, wraps
 from keras_cr.models.encoder import CommonRationaleEncoder
 from keras_cr.models.image_model import ImageModel
 from keras_cr.models.inputs import Seen
-from keras_cr.models.labels import checked_class_weight, checked_labels
+from keras_cr.models.labels import (
+    checked_class_weight,
+    checked_labels,
+    checked_sample_weight,
+)
 from keras_cr.models.streams import checked_batches, refuse_endless
 from keras_cr.models.watch import comes_whole
 
@@ -23,7 +27,7 @@ class LabelledImageModel(ImageModel):
 
     In `fit`, `evaluate`, `train_on_batch` and `test_on_batch`: arrays at once, streams batch by
     batch; that there are any, that they are integers in `[0, num_classes)` or rows of shares, and
-    that the loss takes such.
+    that the loss takes such. Sample weights beside them must be finite.
     """
 
     num_classes: int
@@ -37,23 +41,33 @@ class LabelledImageModel(ImageModel):
             values["y"] = self._labels(values.get("y"), "y")
         if (held_out := values.get("validation_data")) is not None:
             values["validation_data"] = self._held_out(held_out)
-        if isinstance(weights := values.get("sample_weight"), list):
-            values["sample_weight"] = np.asarray(weights)
+        if (weights := values.get("sample_weight")) is not None:
+            checked_sample_weight(weights, "sample_weight")
+            values["sample_weight"] = np.asarray(weights) if isinstance(weights, list) else weights
         return super().fit(*given.args[1:], **given.kwargs)
 
     @wraps(keras.Model.evaluate)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if comes_whole(x):
             y = self._labels(y, "y")
+        checked_sample_weight(kwargs.get("sample_weight"), "sample_weight")
         return super().evaluate(x, y, *args, **kwargs)
 
     @wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return super().train_on_batch(x, self._labels(y, "y"), *args, **kwargs)
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        checked_sample_weight(sample_weight, "sample_weight")
+        labels = self._labels(y, "y")
+        return super().train_on_batch(x, labels, sample_weight, *args, **kwargs)
 
     @wraps(keras.Model.test_on_batch)
-    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return super().test_on_batch(x, self._labels(y, "y"), *args, **kwargs)
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        checked_sample_weight(sample_weight, "sample_weight")
+        labels = self._labels(y, "y")
+        return super().test_on_batch(x, labels, sample_weight, *args, **kwargs)
 
     def learnt_parts(self, batch: Any, argument: str) -> list:
         pair = isinstance(batch, tuple | list) and len(batch) > 1
@@ -64,11 +78,15 @@ class LabelledImageModel(ImageModel):
                 f"Received: a batch that is a {type(batch).__name__}"
             )
         images = super().learnt_parts(batch, argument)
-        return [*images, batch[1]] if pair and batch[1] is not None else images
+        if not pair or batch[1] is None:
+            return images
+        return [*images, *(part for part in batch[1:3] if part is not None)]
 
-    def check_parts(self, images: Images, *labels: Any, seen: Seen) -> Any:
-        for each in labels:
+    def check_parts(self, images: Images, *others: Any, seen: Seen) -> Any:
+        for each in others[:1]:
             self._labels(each, f"{seen.argument}: labels")
+        for each in others[1:]:
+            checked_sample_weight(each, f"{seen.argument}: sample weights")
         return super().check_parts(images, seen=seen)
 
     def _labels(self, labels, argument: str):
@@ -87,6 +105,8 @@ class LabelledImageModel(ImageModel):
             return data
         if not pair or len(data) < 2:
             raise ValueError("`validation_data` must be (images, labels). Received: images alone")
+        for weights in data[2:]:
+            checked_sample_weight(weights, "validation_data[2]")
         return (data[0], self._labels(data[1], "validation_data[1]"), *data[2:])
 
     def _has_loss(self) -> bool:

@@ -100,6 +100,17 @@ def checked_class_weight(weights: Any, num_classes: int) -> Any:
     return weights
 
 
+def checked_sample_weight(weights: Any, argument: str) -> None:
+    """Raises a ValueError for weights of images whose values can be seen and are not finite."""
+    weights = None if weights is None else _as_array(weights, argument)
+    if weights is None:
+        return
+    if weights.dtype.kind not in "biuf":
+        raise ValueError(f"`{argument}` must be numbers. Received: {weights.dtype}")
+    if not np.isfinite(weights.astype("float64")).all():
+        raise ValueError(f"`{argument}` must be finite; received NaN or infinity.")
+
+
 def _as_array(labels: Any, argument: str) -> np.ndarray | None:
     if hasattr(labels, "shape") and not isinstance(labels, np.ndarray):
         try:

@@ -18,7 +18,7 @@ def feature_map_shape(map_size: MapSize, image_size: tuple[int, int] | None) -> 
     backbone = map_size.backbone
     if not isinstance(backbone, keras.Model):
         raise ValueError(f"`backbone` must be a Keras model or a name. Received: {backbone!r}")
-    _check_channels_last(backbone)
+    _check_takes_rgb(backbone)
     if image_size is not None:
         map_size.check(*image_size)
     try:
@@ -44,13 +44,24 @@ def feature_map_shape(map_size: MapSize, image_size: tuple[int, int] | None) -> 
     return shape
 
 
-def _check_channels_last(backbone):
-    """Refuses a backbone of images `(3, H, W)`, as Keras builds them under "channels_first"."""
+def _check_takes_rgb(backbone):
+    """Refuses a backbone of other images than `(H, W, 3)`.
+
+    Keras builds them of `(3, H, W)` under "channels_first".
+    """
     try:
         shape = backbone.input_shape
     except (AttributeError, ValueError):  # a subclassed model
         return
-    if isinstance(shape, tuple) and len(shape) == 4 and shape[1] == 3 and shape[-1] != 3:
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        return
+    if shape[1] != 3 and shape[-1] not in (3, None):
+        raise ValueError(
+            "`backbone` must take RGB images (H, W, 3); where it takes another number of channels, "
+            "put a layer before it that makes them of three. "
+            f"Received a model {backbone.name!r} with input shape {shape}"
+        )
+    if shape[1] == 3 and shape[-1] != 3:
         raise ValueError(
             "`backbone` must take images (H, W, 3): build it after "
             "keras.config.set_image_data_format('channels_last'). "

@@ -302,12 +302,15 @@ class Index:
         """Writes the index to one file, whole or not at all; a LanceDB folder is saved already.
 
         Raises:
-            ValueError: the index lies in a folder of LanceDB's: copy that.
+            ValueError: the index is empty, or lies in a folder of LanceDB's: copy that; or `path`
+                is a folder.
         """
         if not isinstance(self._store, ExactStore):
             raise ValueError(f"The index lies in {self._store.folder}, where all changes go.")  # type: ignore[attr-defined]
         if not len(self):
             raise ValueError("The index is empty; add images before it is saved.")
+        if Path(path).is_dir():
+            raise ValueError(f"`path` must be a file. Received: {os.fspath(path)!r}, a folder")
         self._store.save(path, self._about.as_dict())
 
     @classmethod

@@ -99,6 +99,7 @@ def test_an_earlier_call_is_replaced_only_if_asked(preset, photos, tmp_path, cap
     save_image(tmp_path / "1.png", pixels(1)[0])
     output = tmp_path / "out"  # where its pictures could be taken for photos
     assert main(arguments(photos, preset, output, "--detectors")) == 0
+    assert "lies in IMAGES" not in capsys.readouterr().err
     (output / "mine.txt").write_text("kept")
     capsys.readouterr()
     said = fails(arguments(tmp_path, "no_such_preset", output), capsys)  # before loading
@@ -107,6 +108,7 @@ def test_an_earlier_call_is_replaced_only_if_asked(preset, photos, tmp_path, cap
     assert main(arguments(tmp_path, preset, output, "--overwrite")) == 0
     assert contents(output) == FILES | {"mine.txt"}  # no detectors of the earlier call
     assert contents(output / "overlays") == {"1.png"}
+    assert "out' lies in IMAGES: other commands will take its pictures" in capsys.readouterr().err
 
 
 def test_maps_that_the_encoder_does_not_use_are_called_so(photos, tmp_path, capsys):

@@ -106,5 +106,5 @@ def test_groups(preset, photos, tmp_path, capsys):
     assert not (tmp_path / "c" / "cluster-2.png").exists()
     argv = ["cluster", photos, "--preset", preset, "-o", tmp_path / "d", "--clusters", 9]
     capsys.readouterr()
-    assert "at most 6" in fails(argv, capsys)
+    assert "--clusters: must be at most 6, the images. Received: 9" in fails(argv, capsys)
     assert not (tmp_path / "d").exists()

@@ -128,6 +128,14 @@ def test_a_finished_comparison_only_writes_its_tables_again(compared, capsys):
     assert "Run 4 of 4: plain, seed 1: done before" in capsys.readouterr().out
 
 
+def test_what_was_not_named_is_told(compared, tmp_path, capsys):
+    shutil.copytree(compared.output, output := tmp_path / "out")
+    found = prepare(output, arms=TWO[1:], seeds=(1,)).execute()
+    assert {row["arm"] for row in found["rows"]} == {"plain"}
+    told = "Not in it, as they were not named: initialization seed 0, initialization seed 1,"
+    assert told in capsys.readouterr().out
+
+
 def test_scores_are_those_of_the_runs(compared):
     assert [(row["arm"], row["pooling"]) for row in compared.found["rows"]] == [
         ("initialization", "rationale"),

@@ -218,6 +218,17 @@ def test_only_what_is_asked_for_is_measured():
         evaluate(Colors(), dataset(), (), image_size=16)
 
 
+def test_images_of_both_splits_are_told_of(recwarn):
+    data = dataset()
+    evaluate(Colors(), data, ("knn",), image_size=16)
+    assert not recwarn
+    images = data.images.copy()
+    test, train = np.flatnonzero(~data.is_train), np.flatnonzero(data.is_train)
+    images[test[:3]] = images[train[:3]]
+    with pytest.warns(UserWarning, match=f"3 of the {len(test)} images that are not for training"):
+        evaluate(Colors(), dataclasses.replace(data, images=images), ("knn",), image_size=16)
+
+
 def test_an_encoder_that_averages_is_judged_once():
     encoder = Colors()
     encoder.pooling = "average"

@@ -127,8 +127,9 @@ def test_what_a_run_that_goes_on_changes_is_written_down(birds, whole, tmp_path)
     before = json.loads((output / "config.json").read_text())
     start(birds, output, **OPTIONS | {"pooling": "average"}, resume=True)
     after = json.loads((output / "config.json").read_text())
-    assert before.pop("other_settings")["pooling"] == "auto"
-    assert after.pop("other_settings")["pooling"] == "average"
+    for name, pooling in (("other_settings", "auto"), ("decided", "rationale_vlad")):
+        assert before.pop(name)["pooling"] == pooling
+        assert after.pop(name)["pooling"] == "average"
     assert after == before
 
 

@@ -121,6 +121,10 @@ def models_that_are_no_backbones():
         "3-D": (keras.Model(inputs, tokens), r"4-D feature map.*\(None, 4096, 3\)"),
         "with its classifier": (with_top, r"include_top=False.*\(None, 1000\)"),
         "two outputs": (keras.Model(inputs, [inputs, tokens]), "4-D feature map"),
+        "gray images": (
+            keras.Sequential([keras.Input((64, 64, 1)), keras.layers.Conv2D(8, 3)]),
+            r"RGB images \(H, W, 3\).*\(None, 64, 64, 1\)",
+        ),
         "a layer": (keras.layers.Conv2D(3, 3), "must be a Keras model"),
         "unknown name": ("resnet51", "resnet50.*'resnet51'"),
     }

@@ -161,6 +161,28 @@ def test_class_weights_are_a_dict_of_classes(weights, message):
         classifier().fit(X, Y, class_weight=weights, verbose=0)
 
 
+@pytest.mark.parametrize(
+    "way",
+    {
+        "arrays": lambda model, w: model.fit(X, Y, sample_weight=w, verbose=0),
+        "a list": lambda model, w: model.fit(X, Y, sample_weight=w.tolist(), verbose=0),
+        "a dataset": lambda model, w: model.fit(dataset(X, Y, w), verbose=0),
+        "held out": lambda model, w: model.fit(X, Y, validation_data=(X, Y, w), verbose=0),
+        "evaluate": lambda model, w: model.evaluate(X, Y, sample_weight=w, verbose=0),
+        "train_on_batch": lambda model, w: model.train_on_batch(X, Y, w),
+        "test_on_batch": lambda model, w: model.test_on_batch(X, Y, sample_weight=w),
+    }.values(),
+)
+def test_sample_weights_are_finite_and_count(way):
+    weights = np.ones(12, "float32")
+    way(classifier(), weights)
+    weights[10] = np.nan
+    model = classifier()
+    with pytest.raises(ValueError, match="must be finite; received NaN or infinity"):
+        way(model, weights)
+    assert all(np.isfinite(each).all() for each in model.get_weights())
+
+
 def test_every_batch_of_a_pydataset_is_looked_at():
     broken = X.copy()
     broken[9, 0, 0, 0] = np.nan
