@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_cr.callbacks._monitor import Monitor, find_encoder
 from keras_cr.evaluation import Embedder
@@ -78,7 +79,7 @@ class RationaleImages(Monitor):
     def _is_begun(self) -> bool:
         """Whether a training that was stopped within its first epoch goes on."""
         optimizer = getattr(self.model, "optimizer", None)
-        begun = optimizer is not None and int(optimizer.iterations) > 0
+        begun = optimizer is not None and bool(ops.convert_to_numpy(optimizer.iterations) > 0)
         return begun and (self.path is None or self._sheet(0).is_file())
 
     def _sheet(self, done: int) -> Path:

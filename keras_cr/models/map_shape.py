@@ -45,20 +45,17 @@ def feature_map_shape(map_size: MapSize, image_size: tuple[int, int] | None) -> 
 
 
 def _check_takes_rgb(backbone):
-    """Refuses a backbone of other images than `(H, W, 3)`.
-
-    Keras builds them of `(3, H, W)` under "channels_first".
-    """
+    """Refuses a backbone of gray images, or of `(3, H, W)`, as under "channels_first"."""
     try:
         shape = backbone.input_shape
     except (AttributeError, ValueError):  # a subclassed model
         return
     if not isinstance(shape, tuple) or len(shape) != 4:
         return
-    if shape[1] != 3 and shape[-1] not in (3, None):
+    if shape[-1] == 1:
         raise ValueError(
-            "`backbone` must take RGB images (H, W, 3); where it takes another number of channels, "
-            "put a layer before it that makes them of three. "
+            "`backbone` must take RGB images (H, W, 3); one of gray images needs a layer before it "
+            "that makes one channel of three. "
             f"Received a model {backbone.name!r} with input shape {shape}"
         )
     if shape[1] == 3 and shape[-1] != 3:
