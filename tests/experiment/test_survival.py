@@ -270,12 +270,13 @@ def test_a_signal_after_the_last_step_is_not_lost(birds, tmp_path):
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_what_a_kill_at_the_very_beginning_leaves_is_no_obstacle(birds, tmp_path, resume):
+def test_what_a_kill_at_the_very_beginning_leaves_is_no_obstacle(birds, tmp_path, resume, capsys):
     output = tmp_path / "out"
     output.mkdir()
     (output / ".config.json.0123abcd.part").write_text("{")
     given = settings(birds, output, epochs=0, resume=resume)
     run = Run.prepare(given, read_cub, build_backbone=tiny_backbone)
+    assert ("Nothing to go on with" in capsys.readouterr().err) == resume
     assert sorted(path.name for path in output.iterdir()) == [".lock", "config.json"]
 
     other = settings(birds, output, epochs=0, resume=True)
