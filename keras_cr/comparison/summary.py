@@ -26,16 +26,21 @@ class Result:
         metrics: the content of its metrics.json.
         per_image: what `read_per_image` reads from its per_image.csv.
         folder: where both are.
+        data: what its config.json tells its images by, wherever they lie; None, of a run of an
+            earlier version, is taken for the same.
     """
 
     metrics: dict
     per_image: dict[str, dict[str, np.ndarray]]
     folder: Path
+    data: dict | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Result":
-        metrics = json.loads((folder / "metrics.json").read_text())
-        return cls(metrics, read_per_image(folder / "per_image.csv"), folder)
+        metrics, config = (
+            json.loads((folder / name).read_text()) for name in ("metrics.json", "config.json")
+        )
+        return cls(metrics, read_per_image(folder / "per_image.csv"), folder, config.get("data"))
 
     @property
     def pooling(self) -> str:
@@ -150,8 +155,17 @@ def check_paired(results: Iterable[Result]) -> None:
     """Checks that images can be paired; their folder may have been moved between two runs.
 
     Raises:
-        ValueError: two runs were evaluated on other test images, or with other labels.
+        ValueError: two runs are of other images, or of other labels or splits.
     """
+    results = list(results)
+    known = [result for result in results if result.data is not None]
+    for result in known[1:]:
+        if result.data != known[0].data:
+            raise ValueError(
+                f"`output`: {known[0].folder} and {result.folder} are of other images, labels or "
+                "splits, so they can't be compared in pairs. Give all runs the same data, or move "
+                "one of the folders away."
+            )
     tables = [
         (result.folder, {"image": _names(table["image"]), "label": table["label"]})
         for result in results

@@ -1,4 +1,4 @@
-"""What tells a data set from another, wherever its folder lies."""
+"""What tells a data set from another, or an image, wherever its folder lies."""
 
 import hashlib
 import os

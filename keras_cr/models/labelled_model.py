@@ -19,7 +19,7 @@ from keras_cr.models.labels import (
 from keras_cr.models.streams import checked_batches, refuse_endless
 from keras_cr.models.watch import comes_whole
 
-_FIT = inspect.signature(keras.Model.fit)
+_FIT, _EVALUATE = map(inspect.signature, (keras.Model.fit, keras.Model.evaluate))
 
 
 class LabelledImageModel(ImageModel):
@@ -50,7 +50,8 @@ class LabelledImageModel(ImageModel):
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         if comes_whole(x):
             y = self._labels(y, "y")
-        checked_sample_weight(kwargs.get("sample_weight"), "sample_weight")
+        given = _EVALUATE.bind(self, x, y, *args, **kwargs).arguments
+        checked_sample_weight(given.get("sample_weight"), "sample_weight")
         return super().evaluate(x, y, *args, **kwargs)
 
     @wraps(keras.Model.train_on_batch)

@@ -54,8 +54,8 @@ class PretrainingModel(keras.Model):
             raise ValueError(f"`momentum` must lie in 0..1. Received: momentum={momentum!r}")
         if total_steps is not None:
             total_steps = whole_number("total_steps", total_steps)
-        weight_number("objective_weight", objective_weight)
-        weight_number("backbone_lr_multiplier", backbone_lr_multiplier)
+        objective_weight = weight_number("objective_weight", objective_weight)
+        backbone_lr_multiplier = weight_number("backbone_lr_multiplier", backbone_lr_multiplier)
         auxiliary = list(auxiliary)
         if wrong := [each for each in auxiliary if not isinstance(each, AuxiliaryTask)]:
             raise ValueError(

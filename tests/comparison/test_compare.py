@@ -386,6 +386,16 @@ def test_images_that_were_moved_are_the_same(tmp_path):
         check_paired([first, moved, at(tmp_path / "CUB", ("a/1.jpg", "b/3.jpg"))])
 
 
+def test_other_images_of_the_same_names_are_refused(compared, tmp_path):
+    shutil.copytree(compared.output, other := tmp_path / "other")
+    path = other / "plain" / "seed-1" / "config.json"
+    config = json.loads(path.read_text())
+    config["data"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="plain/seed-1 are of other images, labels or splits"):
+        prepare(other)
+
+
 @pytest.mark.parametrize("error", [DivergedError("The loss is not finite."), DamagedError("No.")])
 def test_a_run_that_can_not_go_on_ends_it_in_one_line(error, tmp_path, monkeypatch):
     def fail(run):

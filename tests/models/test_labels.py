@@ -169,6 +169,7 @@ def test_class_weights_are_a_dict_of_classes(weights, message):
         "a dataset": lambda model, w: model.fit(dataset(X, Y, w), verbose=0),
         "held out": lambda model, w: model.fit(X, Y, validation_data=(X, Y, w), verbose=0),
         "evaluate": lambda model, w: model.evaluate(X, Y, sample_weight=w, verbose=0),
+        "evaluate by place": lambda model, w: model.evaluate(X, Y, 4, 0, w),
         "train_on_batch": lambda model, w: model.train_on_batch(X, Y, w),
         "test_on_batch": lambda model, w: model.test_on_batch(X, Y, sample_weight=w),
     }.values(),
